@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! GET_CAPABILITIES and CAPABILITIES.
+
+use zerocopy::{
+    little_endian::{U16, U32},
+    IntoBytes as _,
+};
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{
+    error::Reason,
+    message::{Header, Reader, Request, RequestCode, ResponseCode, Timing},
+    version::Version,
+};
+
+/// Least DataTransferSize in bytes ("MinDataTransferSize").
+pub(crate) const MIN_DATA_TRANSFER_SIZE: u32 = 42;
+
+/// Largest exponent of a time in microseconds: 2^23 µs are 8.4 s, the most that CMA allows.
+pub(crate) const MAX_TIME_EXPONENT: u8 = 23;
+
+/// CTExponent of this requester. It signs nothing, so nobody will wait for it.
+const CT_EXPONENT: u8 = 0;
+
+// Flags of a responder (DSP0274, "Responder flag fields definitions"). Those of two bits have two names:
+// a mask, and the values that matter.
+const CERT_CAP: u32 = 1 << 1;
+const CHAL_CAP: u32 = 1 << 2;
+const MEAS_CAP: u32 = 3 << 3;
+const MEAS_CAP_SIG: u32 = 2 << 3;
+const MEAS_FRESH_CAP: u32 = 1 << 5;
+const ENCRYPT_CAP: u32 = 1 << 6;
+const MAC_CAP: u32 = 1 << 7;
+const MUT_AUTH_CAP: u32 = 1 << 8;
+const KEY_EX_CAP: u32 = 1 << 9;
+const PSK_CAP: u32 = 3 << 10;
+const ENCAP_CAP: u32 = 1 << 12;
+const HBEAT_CAP: u32 = 1 << 13;
+const KEY_UPD_CAP: u32 = 1 << 14;
+const HANDSHAKE_IN_THE_CLEAR_CAP: u32 = 1 << 15;
+const PUB_KEY_ID_CAP: u32 = 1 << 16;
+const CHUNK_CAP: u32 = 1 << 17;
+const ALIAS_CERT_CAP: u32 = 1 << 18;
+const SET_CERT_CAP: u32 = 1 << 19;
+const CSR_CAP: u32 = 1 << 20;
+const CERT_INSTALL_RESET_CAP: u32 = 1 << 21;
+const EP_INFO_CAP: u32 = 3 << 22;
+const EP_INFO_CAP_SIG: u32 = 2 << 22;
+const EVENT_CAP: u32 = 1 << 25;
+const MULTI_KEY_CAP: u32 = 3 << 26;
+const MULTI_KEY_CAP_ONLY: u32 = 1 << 26;
+const GET_KEY_PAIR_INFO_CAP: u32 = 1 << 28;
+const SET_KEY_PAIR_INFO_CAP: u32 = 1 << 29;
+
+/// Bits of the flags that `version` defines; the others are reserved and say nothing.
+const fn defined(version: Version) -> u32 {
+    let bits = match version {
+        Version::V1_0 => 6,
+        Version::V1_1 => 17,
+        Version::V1_2 => 22,
+        Version::V1_3 => 30,
+    };
+    (1 << bits) - 1
+}
+
+/// What a responder can do, as it says.
+///
+/// # Invariants
+///
+/// `flags` are coherent, `ct_exponent` is at most 23, and `data_transfer_size`, if there, at least 42.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    flags: u32,
+    ct_exponent: u8,
+    data_transfer_size: Option<u32>,
+}
+
+impl Capabilities {
+    /// The Flags field, without reserved bits.
+    pub const fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// CTExponent: cryptography takes the responder up to 2^CTExponent microseconds. At most 23.
+    pub const fn ct_exponent(&self) -> u8 {
+        self.ct_exponent
+    }
+
+    /// Largest request in bytes that the responder can receive; not known before version 1.2.
+    pub const fn data_transfer_size(&self) -> Option<u32> {
+        self.data_transfer_size
+    }
+
+    /// Whether the responder can do what an attestation needs.
+    ///
+    /// # Errors
+    ///
+    /// The capability that is missing, or that demands too much.
+    pub(crate) const fn allow_attestation(&self) -> Result<(), Reason> {
+        if self.flags & CERT_CAP == 0 {
+            return Err(Reason::NoCertificateCapability);
+        }
+        if self.flags & CHAL_CAP == 0 {
+            return Err(Reason::NoChallengeCapability);
+        }
+        // Such a responder refuses a NEGOTIATE_ALGORITHMS that does not ask for several keys.
+        if self.flags & MULTI_KEY_CAP == MULTI_KEY_CAP_ONLY {
+            return Err(Reason::MultiKeyOnly);
+        }
+        Ok(())
+    }
+}
+
+/// Whether no flag contradicts another (DSP0274, "Responder flag fields definitions").
+///
+/// `flags` has no bit that `version` reserves, so a rule about flags of a later version holds by itself.
+fn coherent(flags: u32, version: Version) -> bool {
+    let any = |mask: u32| flags & mask != 0;
+    let both = |mask: u32| flags & mask == mask;
+
+    // Values that two-bit fields reserve.
+    if both(MEAS_CAP) || both(PSK_CAP) || both(EP_INFO_CAP) || both(MULTI_KEY_CAP) {
+        return false;
+    }
+    if any(MEAS_FRESH_CAP) && !any(MEAS_CAP) {
+        return false;
+    }
+    if version == Version::V1_0 {
+        // A signature of either kind needs the certificates, and certificates serve a signature.
+        return if any(MEAS_CAP_SIG) {
+            any(CERT_CAP)
+        } else {
+            any(CERT_CAP) == any(CHAL_CAP)
+        };
+    }
+
+    // Sessions.
+    if any(KEY_EX_CAP | PSK_CAP) {
+        if !any(ENCRYPT_CAP | MAC_CAP) {
+            return false;
+        }
+    } else if any(ENCRYPT_CAP | MAC_CAP | HBEAT_CAP | KEY_UPD_CAP | EVENT_CAP) {
+        return false;
+    }
+    if any(HANDSHAKE_IN_THE_CLEAR_CAP) && !any(KEY_EX_CAP) {
+        return false;
+    }
+
+    // Keys, and what is done with them.
+    if both(CERT_CAP | PUB_KEY_ID_CAP) {
+        return false;
+    }
+    let key = any(CERT_CAP | PUB_KEY_ID_CAP);
+    let use_of_key = any(CHAL_CAP | KEY_EX_CAP | MEAS_CAP_SIG | EP_INFO_CAP_SIG);
+    if key != use_of_key {
+        return false;
+    }
+    if any(MUT_AUTH_CAP) && !(key && any(CHAL_CAP | KEY_EX_CAP)) {
+        return false;
+    }
+    // Later versions took this rule back.
+    if version == Version::V1_1 && any(MUT_AUTH_CAP) && !any(ENCAP_CAP) {
+        return false;
+    }
+
+    // Certificates and their provisioning.
+    if any(ALIAS_CERT_CAP | SET_CERT_CAP) && !any(CERT_CAP) {
+        return false;
+    }
+    if any(CSR_CAP) && !any(SET_CERT_CAP) {
+        return false;
+    }
+    if any(CERT_INSTALL_RESET_CAP) && !any(CSR_CAP | SET_CERT_CAP) {
+        return false;
+    }
+    if any(MULTI_KEY_CAP) && !both(GET_KEY_PAIR_INFO_CAP | CERT_CAP) {
+        return false;
+    }
+    !(any(PUB_KEY_ID_CAP) && any(MULTI_KEY_CAP | GET_KEY_PAIR_INFO_CAP | SET_KEY_PAIR_INFO_CAP))
+}
+
+/// GET_CAPABILITIES.
+pub(crate) struct GetCapabilities {
+    version: Version,
+    message: GetCapabilitiesMessage,
+}
+
+#[derive(Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+struct GetCapabilitiesMessage {
+    header: Header,
+    // From 1.1.
+    reserved: u8,
+    ct_exponent: u8,
+    reserved2: U16,
+    flags: U32,
+    // From 1.2.
+    data_transfer_size: U32,
+    max_spdm_msg_size: U32,
+}
+
+impl GetCapabilities {
+    /// `data_transfer_size`: size in bytes of the largest response that can be received.
+    pub(crate) const fn new(version: Version, data_transfer_size: u32) -> Self {
+        Self {
+            version,
+            message: GetCapabilitiesMessage {
+                header: Header::new(version, RequestCode::GetCapabilities, 0, 0),
+                reserved: 0,
+                ct_exponent: CT_EXPONENT,
+                reserved2: U16::ZERO,
+                // Flags tell what a requester can do in the responder's role, and in sessions: nothing.
+                flags: U32::ZERO,
+                data_transfer_size: U32::new(data_transfer_size),
+                // Without CHUNK_CAP the two are the same.
+                max_spdm_msg_size: U32::new(data_transfer_size),
+            },
+        }
+    }
+}
+
+/// CAPABILITIES, after the header.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct CapabilitiesBody {
+    _reserved: u8,
+    ct_exponent: u8,
+    _reserved2: U16,
+    flags: U32,
+}
+
+/// What CAPABILITIES ends with from version 1.2.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct TransferSizes {
+    data_transfer_size: U32,
+    max_spdm_msg_size: U32,
+}
+
+impl TransferSizes {
+    fn check(&self, flags: u32) -> Result<u32, Reason> {
+        let (data, message) = (self.data_transfer_size.get(), self.max_spdm_msg_size.get());
+        let fits = if flags & CHUNK_CAP != 0 {
+            data <= message
+        } else {
+            data == message
+        };
+        if fits && data >= MIN_DATA_TRANSFER_SIZE {
+            Ok(data)
+        } else {
+            Err(Reason::InvalidDataTransferSize)
+        }
+    }
+}
+
+impl Request for GetCapabilities {
+    const CODE: RequestCode = RequestCode::GetCapabilities;
+    const RESPONSE: ResponseCode = ResponseCode::Capabilities;
+    const TIMING: Timing = Timing::T1;
+    type Response<'a> = Capabilities;
+
+    fn as_bytes(&self) -> &[u8] {
+        let message = self.message.as_bytes();
+        let len = match self.version {
+            Version::V1_0 => 4,
+            Version::V1_1 => 12,
+            Version::V1_2 | Version::V1_3 => return message,
+        };
+        message.get(..len).unwrap_or_default()
+    }
+
+    fn parse<'a>(&self, _: &Header, body: &mut Reader<'a>) -> Result<Capabilities, Reason> {
+        let fixed = body.read::<CapabilitiesBody>()?;
+        let sizes = match self.version {
+            Version::V1_0 | Version::V1_1 => None,
+            Version::V1_2 | Version::V1_3 => Some(body.read::<TransferSizes>()?),
+        };
+
+        // SupportedAlgorithms (1.3) were not asked for: if they are there, they are bytes too many.
+        let flags = fixed.flags.get() & defined(self.version);
+        if !coherent(flags, self.version) {
+            return Err(Reason::InvalidCapabilities);
+        }
+        if fixed.ct_exponent > MAX_TIME_EXPONENT {
+            return Err(Reason::InvalidCtExponent);
+        }
+        // INVARIANT: flags and CTExponent were checked above, DataTransferSize is here.
+        Ok(Capabilities {
+            flags,
+            ct_exponent: fixed.ct_exponent,
+            data_transfer_size: sizes.map(|sizes| sizes.check(flags)).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, GET_CAPABILITIES, VERSIONS};
+
+    const BASIC: u32 = CERT_CAP | CHAL_CAP;
+
+    fn with_flags(version: Version, flags: u32) -> Bench {
+        let mut bench = Bench::new(version);
+        bench.responder.flags = flags;
+        bench
+    }
+
+    fn with_sizes(data_transfer_size: u32, max_spdm_msg_size: u32) -> Bench {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.responder.data_transfer_size = data_transfer_size;
+        bench.responder.max_spdm_msg_size = max_spdm_msg_size;
+        bench
+    }
+
+    #[test]
+    fn usual_flags() {
+        for (version, flags) in [
+            (Version::V1_0, BASIC | MEAS_CAP_SIG | MEAS_FRESH_CAP),
+            (Version::V1_0, CERT_CAP | CHAL_CAP | 1 << 3),
+            (Version::V1_1, BASIC | KEY_EX_CAP | MAC_CAP | ENCRYPT_CAP),
+            (Version::V1_1, BASIC | MUT_AUTH_CAP | ENCAP_CAP),
+            (Version::V1_2, BASIC | MUT_AUTH_CAP | CHUNK_CAP),
+            (Version::V1_2, BASIC | ALIAS_CERT_CAP | SET_CERT_CAP | CSR_CAP),
+            (Version::V1_2, BASIC | 1 << 10 | MAC_CAP | HBEAT_CAP),
+            (Version::V1_3, BASIC | EP_INFO_CAP_SIG | 1 << 24),
+            (Version::V1_3, BASIC | 2 << 26 | GET_KEY_PAIR_INFO_CAP),
+        ] {
+            let mut bench = with_flags(version, flags);
+            bench.succeeds(0);
+            let capabilities = bench.report.negotiated.capabilities.unwrap();
+            assert_eq!(capabilities.flags(), flags);
+        }
+    }
+
+    #[test]
+    fn reserved_flags_are_ignored() {
+        for (version, defined) in VERSIONS.into_iter().zip([6, 17, 22, 30]) {
+            let reserved = u32::MAX << defined;
+            let mut bench = with_flags(version, BASIC | reserved);
+            bench.succeeds(0);
+            let capabilities = bench.report.negotiated.capabilities.unwrap();
+            assert_eq!(capabilities.flags(), BASIC);
+        }
+    }
+
+    #[test]
+    fn n4_flags_illegal_or_incoherent() {
+        use Version::{V1_0, V1_1, V1_2, V1_3};
+        for (versions, flags) in [
+            // Reserved values.
+            (&[V1_0, V1_1, V1_2, V1_3][..], BASIC | MEAS_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | PSK_CAP | MAC_CAP),
+            (&[V1_3], BASIC | EP_INFO_CAP),
+            (&[V1_3], BASIC | MULTI_KEY_CAP | GET_KEY_PAIR_INFO_CAP),
+            // One without the other.
+            (&[V1_0, V1_1, V1_2, V1_3], BASIC | MEAS_FRESH_CAP),
+            (&[V1_0, V1_1, V1_2, V1_3], CHAL_CAP),
+            (&[V1_0, V1_1, V1_2, V1_3], CERT_CAP),
+            (&[V1_0, V1_1, V1_2, V1_3], MEAS_CAP_SIG),
+            (&[V1_1, V1_2, V1_3], BASIC | KEY_EX_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | 1 << 10),
+            (&[V1_1, V1_2, V1_3], BASIC | MAC_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | ENCRYPT_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | HBEAT_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | KEY_UPD_CAP),
+            (&[V1_1, V1_2, V1_3], BASIC | HANDSHAKE_IN_THE_CLEAR_CAP),
+            (
+                &[V1_1, V1_2, V1_3],
+                BASIC | 1 << 10 | MAC_CAP | HANDSHAKE_IN_THE_CLEAR_CAP,
+            ),
+            (&[V1_1, V1_2, V1_3], BASIC | PUB_KEY_ID_CAP),
+            (&[V1_1, V1_2, V1_3], PUB_KEY_ID_CAP),
+            (&[V1_1], BASIC | MUT_AUTH_CAP),
+            (
+                &[V1_1, V1_2, V1_3],
+                CERT_CAP | MEAS_CAP_SIG | MUT_AUTH_CAP | ENCAP_CAP,
+            ),
+            (&[V1_2, V1_3], SET_CERT_CAP),
+            (&[V1_2, V1_3], ALIAS_CERT_CAP),
+            (&[V1_2, V1_3], BASIC | CSR_CAP),
+            (&[V1_2, V1_3], BASIC | CERT_INSTALL_RESET_CAP),
+            (&[V1_3], BASIC | EVENT_CAP),
+            (&[V1_3], BASIC | MULTI_KEY_CAP_ONLY),
+            (&[V1_3], CHAL_CAP | PUB_KEY_ID_CAP | SET_KEY_PAIR_INFO_CAP),
+            (&[V1_3], EP_INFO_CAP_SIG),
+        ] {
+            for version in versions {
+                with_flags(*version, flags).fails("invalid-capabilities: GET_CAPABILITIES");
+            }
+        }
+    }
+
+    #[test]
+    fn missing_capabilities() {
+        for version in [Version::V1_1, Version::V1_2, Version::V1_3] {
+            with_flags(version, 0).fails("no-certificate-capability: GET_CAPABILITIES");
+            with_flags(version, CHAL_CAP | PUB_KEY_ID_CAP)
+                .fails("no-certificate-capability: GET_CAPABILITIES");
+            with_flags(version, CERT_CAP | MEAS_CAP_SIG)
+                .fails("no-challenge-capability: GET_CAPABILITIES");
+        }
+        let mut bench = with_flags(
+            Version::V1_3,
+            BASIC | MULTI_KEY_CAP_ONLY | GET_KEY_PAIR_INFO_CAP,
+        );
+        bench.fails("multi-key-only: GET_CAPABILITIES");
+        // A person can still see what it can do.
+        assert!(bench.report.negotiated.capabilities.is_some());
+    }
+
+    #[test]
+    fn n5_data_transfer_size_below_42() {
+        with_sizes(41, 41).fails("invalid-data-transfer-size: GET_CAPABILITIES");
+        with_sizes(0, 0).fails("invalid-data-transfer-size: GET_CAPABILITIES");
+        with_sizes(42, 42).succeeds(0);
+    }
+
+    #[test]
+    fn n5_data_transfer_size_above_max() {
+        for flags in [BASIC, BASIC | CHUNK_CAP] {
+            let mut bench = with_sizes(4097, 4096);
+            bench.responder.flags = flags;
+            bench.fails("invalid-data-transfer-size: GET_CAPABILITIES");
+        }
+    }
+
+    #[test]
+    fn n5_data_transfer_size_not_max_without_chunks() {
+        let mut bench = with_sizes(4095, 4096);
+        bench.fails("invalid-data-transfer-size: GET_CAPABILITIES");
+        let mut bench = with_sizes(4095, 4096);
+        bench.responder.flags |= CHUNK_CAP;
+        bench.succeeds(0);
+        let capabilities = bench.report.negotiated.capabilities.unwrap();
+        assert_eq!(capabilities.data_transfer_size(), Some(4095));
+    }
+
+    #[test]
+    fn requests_larger_than_data_transfer_size_are_not_sent() {
+        let mut bench = Bench::new(Version::V1_3);
+        bench.responder.data_transfer_size = 43;
+        bench.responder.max_spdm_msg_size = 43;
+        // With its RequesterContext, a CHALLENGE has 44 bytes.
+        bench.fails("request-too-large: CHALLENGE");
+    }
+
+    #[test]
+    fn n6_ct_exponent_24_to_255() {
+        for version in VERSIONS {
+            for exponent in [24, 31, 32, 63, 64, 128, 255] {
+                let mut bench = Bench::new(version);
+                bench.responder.ct_exponent = exponent;
+                bench.fails("invalid-ct-exponent: GET_CAPABILITIES");
+            }
+            let mut bench = Bench::new(version);
+            bench.responder.ct_exponent = 23;
+            bench.succeeds(0);
+            let capabilities = bench.report.negotiated.capabilities.unwrap();
+            assert_eq!(capabilities.ct_exponent(), 23);
+        }
+    }
+
+    #[test]
+    fn n10_unsolicited_supported_algorithms() {
+        Bench::new(Version::V1_3)
+            .lie(GET_CAPABILITIES, |response| {
+                response[2] = 1;
+                response.extend([0; 32]);
+            })
+            .fails("trailing-bytes: GET_CAPABILITIES");
+    }
+
+    #[test]
+    fn truncated() {
+        for (version, len) in VERSIONS.into_iter().zip([12, 12, 20, 20]) {
+            for short in (4..len).step_by(4) {
+                Bench::new(version)
+                    .lie(GET_CAPABILITIES, move |response| response.truncate(short))
+                    .fails("truncated-response: GET_CAPABILITIES");
+            }
+            Bench::new(version)
+                .lie(GET_CAPABILITIES, |response| response.extend([0; 4]))
+                .fails("trailing-bytes: GET_CAPABILITIES");
+        }
+    }
+}

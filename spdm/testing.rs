@@ -1,0 +1,774 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A responder, a transport, a platform and a trust anchor for unit tests.
+//!
+//! The responder is honest unless told otherwise. It shares no code with the requester: it writes its messages
+//! byte by byte and keeps its own transcript. Its certificates are made up, and so is its signature, which is
+//! a hash of key and digest: neither is this crate's business.
+
+use core::cell::Cell;
+use std::{
+    boxed::Box,
+    rc::Rc,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+use sha2::Digest as _;
+
+use crate::{
+    algorithms::{BaseAsym, BaseAsyms, BaseHash, BaseHashes},
+    error::Error,
+    platform::{Digest, Hash, Interrupted, Platform, Unsupported},
+    report::{Config, Report},
+    requester::{Requester, Workspace},
+    transport::{Transport, TransportError},
+    trust::{
+        CertChain, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed, TrustAnchor,
+    },
+    verdict::Authenticated,
+    version::Version,
+};
+
+pub(crate) const GET_DIGESTS: u8 = 0x81;
+pub(crate) const GET_CERTIFICATE: u8 = 0x82;
+pub(crate) const CHALLENGE: u8 = 0x83;
+pub(crate) const GET_VERSION: u8 = 0x84;
+pub(crate) const GET_CAPABILITIES: u8 = 0xe1;
+pub(crate) const NEGOTIATE_ALGORITHMS: u8 = 0xe3;
+pub(crate) const RESPOND_IF_READY: u8 = 0xff;
+
+pub(crate) const BUSY: u8 = 0x03;
+pub(crate) const RESPONSE_NOT_READY: u8 = 0x42;
+pub(crate) const REQUEST_RESYNCH: u8 = 0x43;
+
+/// Running hashes of all algorithms.
+#[derive(Clone)]
+pub(crate) enum TestHash {
+    Sha256(sha2::Sha256),
+    Sha384(sha2::Sha384),
+    Sha512(sha2::Sha512),
+    Sha3_256(sha3::Sha3_256),
+    Sha3_384(sha3::Sha3_384),
+    Sha3_512(sha3::Sha3_512),
+}
+
+impl TestHash {
+    fn new(algorithm: BaseHash) -> Self {
+        match algorithm {
+            BaseHash::Sha256 => Self::Sha256(Default::default()),
+            BaseHash::Sha384 => Self::Sha384(Default::default()),
+            BaseHash::Sha512 => Self::Sha512(Default::default()),
+            BaseHash::Sha3_256 => Self::Sha3_256(Default::default()),
+            BaseHash::Sha3_384 => Self::Sha3_384(Default::default()),
+            BaseHash::Sha3_512 => Self::Sha3_512(Default::default()),
+        }
+    }
+}
+
+impl Hash for TestHash {
+    fn update(&mut self, data: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(data),
+            Self::Sha384(hash) => hash.update(data),
+            Self::Sha512(hash) => hash.update(data),
+            Self::Sha3_256(hash) => hash.update(data),
+            Self::Sha3_384(hash) => hash.update(data),
+            Self::Sha3_512(hash) => hash.update(data),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        let (algorithm, bytes) = match self {
+            Self::Sha256(hash) => (BaseHash::Sha256, hash.finalize().to_vec()),
+            Self::Sha384(hash) => (BaseHash::Sha384, hash.finalize().to_vec()),
+            Self::Sha512(hash) => (BaseHash::Sha512, hash.finalize().to_vec()),
+            Self::Sha3_256(hash) => (BaseHash::Sha3_256, hash.finalize().to_vec()),
+            Self::Sha3_384(hash) => (BaseHash::Sha3_384, hash.finalize().to_vec()),
+            Self::Sha3_512(hash) => (BaseHash::Sha3_512, hash.finalize().to_vec()),
+        };
+        Digest::new(algorithm, |digest| digest.copy_from_slice(&bytes))
+    }
+}
+
+/// Hashes `bytes`.
+pub(crate) fn hash(algorithm: BaseHash, bytes: &[u8]) -> Vec<u8> {
+    let mut hash = TestHash::new(algorithm);
+    hash.update(bytes);
+    hash.finish().as_bytes().to_vec()
+}
+
+/// Hashes, counted nonces, and a clock that only moves when somebody waits.
+pub(crate) struct TestPlatform {
+    pub(crate) clock: Rc<Cell<u64>>,
+    pub(crate) base_hashes: BaseHashes,
+    pub(crate) base_asyms: BaseAsyms,
+    /// Whether hashes turn out to be missing.
+    pub(crate) hashes_missing: bool,
+    /// Whether somebody cancels the attestation when it waits.
+    pub(crate) interrupted: bool,
+    /// Every wait in microseconds.
+    pub(crate) sleeps: Vec<u64>,
+    nonces: u8,
+}
+
+impl Platform for TestPlatform {
+    type Hash = TestHash;
+
+    fn base_hashes(&self) -> BaseHashes {
+        self.base_hashes
+    }
+
+    fn base_asyms(&self) -> BaseAsyms {
+        self.base_asyms
+    }
+
+    fn hash(&self, algorithm: BaseHash) -> Result<TestHash, Unsupported> {
+        if self.hashes_missing {
+            return Err(Unsupported);
+        }
+        Ok(TestHash::new(algorithm))
+    }
+
+    fn nonce(&mut self, nonce: &mut [u8; 32]) {
+        self.nonces += 1;
+        *nonce = [self.nonces; 32];
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clock.get()
+    }
+
+    fn sleep_us(&mut self, us: u64) -> Result<(), Interrupted> {
+        self.sleeps.push(us);
+        self.clock.set(self.clock.get() + us);
+        if self.interrupted {
+            return Err(Interrupted);
+        }
+        Ok(())
+    }
+}
+
+/// What happens to a request instead of an honest response.
+pub(crate) enum Instead {
+    Response(Vec<u8>),
+    Failure(TransportError),
+}
+
+/// What CHALLENGE_AUTH is signed with.
+#[derive(Clone)]
+pub(crate) struct Signing {
+    /// "dmtf-spdm-v1.2.*", or another version's. `None`: that of the connection.
+    pub(crate) prefix: Option<String>,
+    pub(crate) context: String,
+}
+
+type OnRequest = Box<dyn FnMut(&mut Responder, &[u8]) -> Option<Instead>>;
+type OnResponse = Box<dyn FnMut(u8, &mut Vec<u8>)>;
+
+/// The certificates of a slot.
+#[derive(Clone)]
+pub(crate) struct Certificates {
+    pub(crate) root: Vec<u8>,
+    /// What is between root and leaf, to make the chain longer.
+    pub(crate) between: Vec<u8>,
+    pub(crate) key: [u8; KEY_SIZE],
+}
+
+const ROOT_SIZE: usize = 40;
+const KEY_SIZE: usize = 24;
+const GOOD_ROOT: [u8; ROOT_SIZE] = [0xa5; ROOT_SIZE];
+pub(crate) const OTHER_ROOT: [u8; ROOT_SIZE] = [0x5a; ROOT_SIZE];
+pub(crate) const GOOD_KEY: [u8; KEY_SIZE] = [0x17; KEY_SIZE];
+
+impl Certificates {
+    pub(crate) fn new(root: [u8; ROOT_SIZE], key: [u8; KEY_SIZE]) -> Self {
+        Self {
+            root: root.to_vec(),
+            between: vec![0x30; 300],
+            key,
+        }
+    }
+
+    pub(crate) fn good() -> Self {
+        Self::new(GOOD_ROOT, GOOD_KEY)
+    }
+
+    pub(crate) fn of_another_owner() -> Self {
+        Self::new(OTHER_ROOT, [0x18; KEY_SIZE])
+    }
+}
+
+/// The responder.
+pub(crate) struct Responder {
+    pub(crate) versions: Vec<u16>,
+    pub(crate) ct_exponent: u8,
+    pub(crate) flags: u32,
+    pub(crate) data_transfer_size: u32,
+    pub(crate) max_spdm_msg_size: u32,
+    pub(crate) base_hash: BaseHash,
+    pub(crate) base_asym: BaseAsym,
+    pub(crate) slots: [Option<Certificates>; 8],
+    /// Slots without certificates.
+    pub(crate) empty_slots: u8,
+    /// Largest portion that it hands out.
+    pub(crate) portion: usize,
+    pub(crate) opaque_data: Vec<u8>,
+    pub(crate) signing: Signing,
+    /// Changes a chain, before it is hashed for DIGESTS and CHALLENGE_AUTH.
+    pub(crate) edit_chain: Option<fn(&mut Vec<u8>)>,
+    /// Changes what is signed.
+    pub(crate) edit_transcript: Option<fn(&mut Vec<u8>)>,
+    /// Changes a response before it becomes part of the transcript.
+    pub(crate) lie: Option<OnResponse>,
+    /// What to do instead of an honest response.
+    pub(crate) instead: Option<OnRequest>,
+
+    /// Every request that came.
+    pub(crate) requests: Vec<Vec<u8>>,
+    pending: Option<Vec<u8>>,
+    version: u8,
+    transcript: Vec<u8>,
+}
+
+impl Responder {
+    fn new(version: Version) -> Self {
+        Self {
+            versions: vec![u16::from(version.as_byte()) << 8],
+            ct_exponent: 10,
+            // CERT_CAP, CHAL_CAP.
+            flags: 0x06,
+            data_transfer_size: 4096,
+            max_spdm_msg_size: 4096,
+            base_hash: BaseHash::Sha384,
+            base_asym: BaseAsym::EcdsaP384,
+            slots: [
+                Some(Certificates::good()),
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
+            empty_slots: 0,
+            portion: usize::MAX,
+            opaque_data: Vec::new(),
+            signing: Signing {
+                prefix: None,
+                context: "responder-challenge_auth signing".to_string(),
+            },
+            edit_chain: None,
+            edit_transcript: None,
+            lie: None,
+            instead: None,
+            requests: Vec::new(),
+            pending: None,
+            version: 0x10,
+            transcript: Vec::new(),
+        }
+    }
+
+    fn provisioned(&self) -> u8 {
+        (0..8)
+            .filter(|slot| self.slots[*slot].is_some())
+            .fold(0, |mask, slot| mask | 1 << slot)
+    }
+
+    /// The certificate chain of a slot as the protocol has it.
+    pub(crate) fn chain(&self, slot: usize) -> Vec<u8> {
+        let certificates = self.slots[slot].as_ref().unwrap();
+        let mut chain = vec![0, 0, 0, 0];
+        chain.extend(hash(self.base_hash, &certificates.root));
+        chain.extend(&certificates.root);
+        chain.extend(&certificates.between);
+        chain.extend(certificates.key);
+        let len = (chain.len() as u16).to_le_bytes();
+        chain[..2].copy_from_slice(&len);
+        if let Some(edit) = self.edit_chain {
+            edit(&mut chain);
+        }
+        chain
+    }
+
+    /// An ERROR.
+    pub(crate) fn error(&self, code: u8, data: &[u8]) -> Vec<u8> {
+        let mut message = vec![self.version, 0x7f, code, 0];
+        message.extend(data);
+        message
+    }
+
+    fn respond(&mut self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
+        self.requests.push(request.to_vec());
+        if let Some(mut instead) = self.instead.take() {
+            let instruction = instead(self, request);
+            self.instead = Some(instead);
+            match instruction {
+                Some(Instead::Response(message)) => return Ok(message),
+                Some(Instead::Failure(error)) => return Err(error),
+                None => (),
+            }
+        }
+        if request[1] == RESPOND_IF_READY {
+            let pending = self.pending.take().expect("nothing to be ready for");
+            return Ok(self.honest(&pending));
+        }
+        Ok(self.honest(request))
+    }
+
+    fn honest(&mut self, request: &[u8]) -> Vec<u8> {
+        let (mut response, signed) = match request[1] {
+            GET_VERSION => (self.version(request), false),
+            GET_CAPABILITIES => (self.capabilities(request), false),
+            NEGOTIATE_ALGORITHMS => (self.algorithms(request), false),
+            GET_DIGESTS => (self.digests(request), false),
+            GET_CERTIFICATE => (self.certificate(request), false),
+            CHALLENGE => (self.challenge_auth(request), true),
+            code => panic!("unknown request {code:#x}"),
+        };
+        if let Some(lie) = &mut self.lie {
+            lie(request[1], &mut response);
+        }
+        self.transcript.extend(request);
+        self.transcript.extend(&response);
+        if signed {
+            let mut transcript = self.transcript.clone();
+            if let Some(edit) = self.edit_transcript {
+                edit(&mut transcript);
+            }
+            let signature = self.sign(&transcript);
+            response.extend(signature);
+        }
+        response
+    }
+
+    fn version(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request, [0x10, GET_VERSION, 0, 0]);
+        self.transcript.clear();
+        self.version = 0x10;
+        let mut message = vec![0x10, 0x04, 0, 0, 0, self.versions.len() as u8];
+        for entry in &self.versions {
+            message.extend(entry.to_le_bytes());
+        }
+        message
+    }
+
+    fn capabilities(&mut self, request: &[u8]) -> Vec<u8> {
+        self.version = request[0];
+        assert!(self
+            .versions
+            .iter()
+            .any(|entry| entry.to_be_bytes()[0] == self.version));
+        let len = match self.version {
+            0x10 => 4,
+            0x11 => 12,
+            _ => 20,
+        };
+        assert_eq!(request.len(), len);
+        assert_eq!(request[2..4], [0, 0]);
+
+        let mut message = vec![self.version, 0x61, 0, 0, 0, self.ct_exponent, 0, 0];
+        message.extend(self.flags.to_le_bytes());
+        if self.version >= 0x12 {
+            assert!(request[12..16] == request[16..20]);
+            message.extend(self.data_transfer_size.to_le_bytes());
+            message.extend(self.max_spdm_msg_size.to_le_bytes());
+        }
+        message
+    }
+
+    fn algorithms(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request.len(), 32);
+        assert_eq!(request[..6], [self.version, NEGOTIATE_ALGORITHMS, 0, 0, 32, 0]);
+        let opaque_format = if self.version >= 0x12 { 2 } else { 0 };
+        assert_eq!(request[6..8], [1, opaque_format]);
+        let base_asyms = u32::from_le_bytes(request[8..12].try_into().unwrap());
+        let base_hashes = u32::from_le_bytes(request[12..16].try_into().unwrap());
+        assert!(base_asyms & self.base_asym.bit() != 0);
+        assert!(base_hashes & self.base_hash.bit() != 0);
+        assert_eq!(request[16..], [0; 16]);
+
+        let mut message = vec![self.version, 0x63, 0, 0, 36, 0, 0, opaque_format];
+        message.extend([0; 4]);
+        message.extend(self.base_asym.bit().to_le_bytes());
+        message.extend(self.base_hash.bit().to_le_bytes());
+        message.extend([0; 16]);
+        message
+    }
+
+    fn digests(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request, [self.version, GET_DIGESTS, 0, 0]);
+        let provisioned = self.provisioned();
+        let supported = match self.version {
+            0x13 => provisioned | self.empty_slots,
+            _ => 0,
+        };
+        let mut message = vec![self.version, 0x01, supported, provisioned];
+        for slot in 0..8 {
+            if self.slots[slot].is_some() {
+                message.extend(hash(self.base_hash, &self.chain(slot)));
+            }
+        }
+        message
+    }
+
+    fn certificate(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request.len(), 8);
+        let slot = request[2];
+        let offset = u16::from_le_bytes(request[4..6].try_into().unwrap()).into();
+        let length: usize = u16::from_le_bytes(request[6..8].try_into().unwrap()).into();
+        let chain = self.chain(slot.into());
+        let portion = length.min(self.portion).min(chain.len() - offset);
+        let remainder = chain.len() - offset - portion;
+        let mut message = vec![self.version, 0x02, slot, 0];
+        message.extend((portion as u16).to_le_bytes());
+        message.extend((remainder as u16).to_le_bytes());
+        message.extend(&chain[offset..offset + portion]);
+        message
+    }
+
+    fn challenge_auth(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request.len(), if self.version >= 0x13 { 44 } else { 36 });
+        assert_eq!(request[3], 0);
+        let slot = request[2];
+        let mut message = vec![self.version, 0x03, slot, self.provisioned()];
+        message.extend(hash(self.base_hash, &self.chain(slot.into())));
+        message.extend([0x99; 32]);
+        message.extend((self.opaque_data.len() as u16).to_le_bytes());
+        message.extend(&self.opaque_data);
+        message.extend(&request[36..]);
+        message
+    }
+
+    fn sign(&self, transcript: &[u8]) -> Vec<u8> {
+        let mut digest = hash(self.base_hash, transcript);
+        if self.version >= 0x12 {
+            let prefix = match &self.signing.prefix {
+                Some(prefix) => prefix.clone(),
+                None => std::format!("dmtf-spdm-v1.{}.*", self.version & 0xf),
+            };
+            let mut message = prefix.repeat(4).into_bytes();
+            message.resize(100 - self.signing.context.len(), 0);
+            message.extend(self.signing.context.as_bytes());
+            message.extend(digest);
+            digest = hash(self.base_hash, &message);
+        }
+        signature(&GOOD_KEY, &digest, self.base_asym)
+    }
+
+    /// Codes of all requests that came.
+    pub(crate) fn codes(&self) -> Vec<u8> {
+        self.requests.iter().map(|request| request[1]).collect()
+    }
+
+    /// Answers `times` times with an ERROR to requests with `code`.
+    pub(crate) fn refuse(&mut self, code: u8, times: usize, error: u8, data: &[u8]) {
+        let data = data.to_vec();
+        let mut left = times;
+        self.instead = Some(Box::new(move |responder, request| {
+            let asked = if request[1] == RESPOND_IF_READY {
+                assert_eq!(request[2..4], [data[1], data[2]]);
+                request[2]
+            } else {
+                request[1]
+            };
+            if asked != code || left == 0 {
+                return None;
+            }
+            left -= 1;
+            if error == RESPONSE_NOT_READY && request[1] != RESPOND_IF_READY {
+                responder.pending = Some(request.to_vec());
+            }
+            Some(Instead::Response(responder.error(error, &data)))
+        }));
+    }
+}
+
+/// The signature that everybody here believes in.
+fn signature(key: &[u8], digest: &[u8], base_asym: BaseAsym) -> Vec<u8> {
+    let mut signature = Vec::new();
+    for nth in 0..9u8 {
+        signature.extend(hash(BaseHash::Sha512, &[&[nth], key, digest].concat()));
+    }
+    signature.truncate(base_asym.signature_size());
+    signature
+}
+
+/// Trusts one root.
+pub(crate) struct Anchor {
+    pub(crate) roots: Vec<[u8; ROOT_SIZE]>,
+    /// Refuses slots for another reason.
+    pub(crate) refused: Vec<(u8, ChainError)>,
+    /// Whether signatures cannot be checked.
+    pub(crate) broken: bool,
+    /// Slots whose chain came here.
+    pub(crate) seen: Vec<u8>,
+}
+
+impl TrustAnchor for Anchor {
+    type LeafKey = Vec<u8>;
+
+    fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<Vec<u8>, ChainError> {
+        self.seen.push(chain.slot);
+        if let Some((_, error)) = self.refused.iter().find(|(slot, _)| *slot == chain.slot) {
+            return Err(*error);
+        }
+        let (root, _) = chain
+            .certificates
+            .split_first_chunk()
+            .ok_or(ChainError::Malformed)?;
+        if !self.roots.contains(root) {
+            return Err(ChainError::UntrustedRoot);
+        }
+        if chain.root_hash != hash(chain.base_hash, root) {
+            return Err(ChainError::RootHashMismatch);
+        }
+        let key = chain.certificates.last_chunk::<KEY_SIZE>();
+        Ok(key.ok_or(ChainError::Malformed)?.to_vec())
+    }
+
+    fn verify_signature(
+        &self,
+        key: &Vec<u8>,
+        signed: &Signed<'_>,
+        received: &[u8],
+    ) -> Result<(), SignatureError> {
+        if self.broken {
+            return Err(SignatureError::Internal);
+        }
+        if received == signature(key, signed.digest.as_bytes(), signed.base_asym) {
+            Ok(())
+        } else {
+            Err(SignatureError::Bad)
+        }
+    }
+}
+
+/// Memory for a chain, as much as it is allowed.
+pub(crate) struct TestChainBuffer {
+    pub(crate) limit: usize,
+    bytes: Vec<u8>,
+}
+
+impl ChainBuffer for TestChainBuffer {
+    fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        if len > self.limit {
+            return Err(OutOfMemory);
+        }
+        self.bytes = vec![0xee; len];
+        Ok(&mut self.bytes)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Everything an attestation needs. It succeeds unless something is changed.
+pub(crate) struct Bench {
+    version: Version,
+    workspace: Workspace<TestHash>,
+    pub(crate) responder: Responder,
+    pub(crate) platform: TestPlatform,
+    pub(crate) anchor: Anchor,
+    pub(crate) chain: TestChainBuffer,
+    pub(crate) config: Config,
+    pub(crate) report: Report,
+    pub(crate) buffer_size: usize,
+    pub(crate) alignment: usize,
+    pub(crate) max_message_size: usize,
+    pub(crate) round_trip_us: u32,
+    /// How long each exchange takes.
+    pub(crate) latency_us: u64,
+    /// Changes a response on its way.
+    pub(crate) tamper: Option<OnResponse>,
+    /// The time limits of all exchanges.
+    pub(crate) timeouts: Vec<u32>,
+}
+
+struct TestTransport<'a> {
+    clock: Rc<Cell<u64>>,
+    responder: &'a mut Responder,
+    tamper: &'a mut Option<OnResponse>,
+    timeouts: &'a mut Vec<u32>,
+    alignment: usize,
+    max_message_size: usize,
+    round_trip_us: u32,
+    latency_us: u64,
+}
+
+impl Transport for TestTransport<'_> {
+    fn max_message_size(&self) -> usize {
+        self.max_message_size
+    }
+
+    fn alignment(&self) -> usize {
+        self.alignment
+    }
+
+    fn round_trip_us(&self) -> u32 {
+        self.round_trip_us
+    }
+
+    fn exchange(
+        &mut self,
+        request: &[u8],
+        response: &mut [u8],
+        timeout_us: u32,
+    ) -> Result<usize, TransportError> {
+        self.timeouts.push(timeout_us);
+        let took = self.latency_us.min(timeout_us.into());
+        self.clock.set(self.clock.get() + took);
+        let answer = self.responder.respond(request);
+        if took < self.latency_us {
+            return Err(TransportError::Timeout);
+        }
+        if let Err(TransportError::Timeout) = answer {
+            self.clock.set(self.clock.get() - took + u64::from(timeout_us));
+        }
+        let mut message = answer?;
+        if let Some(tamper) = self.tamper {
+            tamper(request[1], &mut message);
+        }
+        message.resize(message.len().next_multiple_of(self.alignment), 0);
+        response
+            .get_mut(..message.len())
+            .ok_or(TransportError::TooLarge)?
+            .copy_from_slice(&message);
+        Ok(message.len())
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(version: Version) -> Self {
+        Self {
+            version,
+            workspace: Workspace::new(),
+            responder: Responder::new(version),
+            platform: TestPlatform {
+                clock: Rc::new(Cell::new(1_000_000)),
+                base_hashes: BaseHash::ALL
+                    .into_iter()
+                    .fold(BaseHashes::NONE, BaseHashes::with),
+                base_asyms: BaseAsym::ALL
+                    .into_iter()
+                    .fold(BaseAsyms::NONE, BaseAsyms::with),
+                hashes_missing: false,
+                interrupted: false,
+                sleeps: Vec::new(),
+                nonces: 0,
+            },
+            anchor: Anchor {
+                roots: vec![GOOD_ROOT],
+                refused: Vec::new(),
+                broken: false,
+                seen: Vec::new(),
+            },
+            chain: TestChainBuffer {
+                limit: usize::MAX,
+                bytes: Vec::new(),
+            },
+            config: Config::default(),
+            report: Report::default(),
+            buffer_size: 4096,
+            alignment: 4,
+            max_message_size: 4096,
+            round_trip_us: 1000,
+            latency_us: 10,
+            tamper: None,
+            timeouts: Vec::new(),
+        }
+    }
+
+    /// Attests.
+    pub(crate) fn attest(&mut self) -> Result<Authenticated<Vec<u8>>, Error> {
+        let mut buffer = vec![0xdd; self.buffer_size];
+        let mut transport = TestTransport {
+            clock: self.platform.clock.clone(),
+            responder: &mut self.responder,
+            tamper: &mut self.tamper,
+            timeouts: &mut self.timeouts,
+            alignment: self.alignment,
+            max_message_size: self.max_message_size,
+            round_trip_us: self.round_trip_us,
+            latency_us: self.latency_us,
+        };
+        Requester {
+            transport: &mut transport,
+            platform: &mut self.platform,
+            buffer: &mut buffer,
+            workspace: &mut self.workspace,
+            config: self.config,
+        }
+        .attest(&mut self.anchor, &mut self.chain, &mut self.report)
+    }
+
+    /// Asserts that the attestation succeeds, with `slot`.
+    #[track_caller]
+    pub(crate) fn succeeds(&mut self, slot: u8) {
+        match self.attest() {
+            Ok(verdict) => assert_eq!(verdict.slot(), slot),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Asserts that the attestation fails like this, and that an honest one would succeed afterwards.
+    #[track_caller]
+    pub(crate) fn fails(&mut self, reason: &str) -> Error {
+        let error = match self.attest() {
+            Ok(_) => panic!("authenticated instead of {reason}"),
+            Err(error) => error,
+        };
+        assert_eq!(error.to_string(), reason);
+
+        let mut honest = Self::new(self.version);
+        core::mem::swap(&mut honest.workspace, &mut self.workspace);
+        core::mem::swap(&mut honest.chain.bytes, &mut self.chain.bytes);
+        honest.succeeds(0);
+        error
+    }
+
+    /// Lets the responder lie in its responses to requests with `code`.
+    pub(crate) fn lie(mut self, code: u8, change: impl Fn(&mut Vec<u8>) + 'static) -> Self {
+        self.responder.lie = Some(Box::new(move |request, response| {
+            if request == code {
+                change(response);
+            }
+        }));
+        self
+    }
+
+    /// Changes responses to requests with `code` on their way.
+    pub(crate) fn tamper(mut self, code: u8, change: impl Fn(&mut Vec<u8>) + 'static) -> Self {
+        self.tamper = Some(Box::new(move |request, response| {
+            if request == code {
+                change(response);
+            }
+        }));
+        self
+    }
+
+    /// Answers requests with `code` by something else.
+    pub(crate) fn instead(
+        mut self,
+        code: u8,
+        answer: impl Fn(&Responder) -> Instead + 'static,
+    ) -> Self {
+        self.responder.instead = Some(Box::new(move |responder, request| {
+            (request[1] == code).then(|| answer(responder))
+        }));
+        self
+    }
+
+    /// Refuses `times` requests with `code`.
+    pub(crate) fn refuse(mut self, code: u8, times: usize, error: u8, data: &[u8]) -> Self {
+        self.responder.refuse(code, times, error, data);
+        self
+    }
+}
+
+/// All versions.
+pub(crate) const VERSIONS: [Version; 4] =
+    [Version::V1_0, Version::V1_1, Version::V1_2, Version::V1_3];

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transcripts: the messages that a signature covers, as they were sent (DSP0274, "M1/M2").
+
+use crate::{
+    algorithms::BaseHash,
+    error::Reason,
+    message::copy,
+    platform::{Digest, Hash, Platform},
+    version::Version,
+};
+
+/// Collects messages in the order sent, without ERROR, RESPOND_IF_READY, padding and signature.
+pub(crate) trait Transcript {
+    /// Adds a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Internal`] if there is no room for it.
+    fn append(&mut self, message: &[u8]) -> Result<(), Reason>;
+}
+
+/// The messages before a hash algorithm is negotiated: version, capabilities and algorithms ("VCA").
+///
+/// They begin every transcript, so they are kept. The largest that can come is well below its size: 38 bytes
+/// of VERSION, 52 of ALGORITHMS, and fixed messages.
+pub(crate) struct Vca {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Vca {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; 512],
+            len: 0,
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Transcript for Vca {
+    fn append(&mut self, message: &[u8]) -> Result<(), Reason> {
+        let free = self.bytes.get_mut(self.len..).ok_or(Reason::Internal)?;
+        copy(free, message)?;
+        self.len = self.len.saturating_add(message.len());
+        Ok(())
+    }
+}
+
+/// M1: what CHALLENGE_AUTH signs. Hashed as it grows, once the hash algorithm is known.
+pub(crate) struct M1<H> {
+    // Never on the stack: a running hash has some 200 bytes, and each move may be a copy.
+    hash: Option<H>,
+}
+
+impl<H: Hash> M1<H> {
+    pub(crate) const fn new() -> Self {
+        Self { hash: None }
+    }
+
+    /// Starts, with VCA.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::HashUnavailable`].
+    #[inline(never)]
+    pub(crate) fn start<P>(
+        &mut self,
+        platform: &P,
+        base_hash: BaseHash,
+        vca: &Vca,
+    ) -> Result<(), Reason>
+    where
+        P: Platform<Hash = H>,
+    {
+        match platform.hash(base_hash) {
+            Ok(hash) => self.hash.insert(hash).update(vca.as_bytes()),
+            Err(_) => return Err(Reason::HashUnavailable),
+        }
+        Ok(())
+    }
+
+    /// Ends, with its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Internal`] if it was not started.
+    #[inline(never)]
+    pub(crate) fn finish(&mut self) -> Result<Digest, Reason> {
+        match self.hash.take() {
+            Some(hash) => Ok(hash.finish()),
+            None => Err(Reason::Internal),
+        }
+    }
+}
+
+impl<H: Hash> Transcript for M1<H> {
+    fn append(&mut self, message: &[u8]) -> Result<(), Reason> {
+        self.hash.as_mut().ok_or(Reason::Internal)?.update(message);
+        Ok(())
+    }
+}
+
+/// Hashes `parts`, one after the other.
+///
+/// # Errors
+///
+/// [`Reason::HashUnavailable`].
+// Not inlined: see `M1`.
+#[inline(never)]
+pub(crate) fn digest_of<P: Platform>(
+    platform: &P,
+    base_hash: BaseHash,
+    parts: &[&[u8]],
+) -> Result<Digest, Reason> {
+    match platform.hash(base_hash) {
+        Ok(mut hash) => {
+            for part in parts {
+                hash.update(part);
+            }
+            Ok(hash.finish())
+        }
+        Err(_) => Err(Reason::HashUnavailable),
+    }
+}
+
+/// Size in bytes of what precedes a digest that is signed ("combined_spdm_prefix").
+const COMBINED_PREFIX_SIZE: usize = 100;
+
+/// What CHALLENGE_AUTH is signed for ("spdm_context").
+const CHALLENGE_AUTH_CONTEXT: &[u8] = b"responder-challenge_auth signing";
+
+/// Makes the digest that the responder's signature algorithm works on (DSP0274, "Signature generation").
+///
+/// RSASSA and ECDSA hash the message that they sign. Up to version 1.1 that message is the transcript; from
+/// 1.2 it is a prefix, which ties the signature to its version and purpose, and the transcript's digest.
+///
+/// # Errors
+///
+/// [`Reason::HashUnavailable`].
+pub(crate) fn challenge_auth_digest<P: Platform>(
+    platform: &P,
+    version: Version,
+    base_hash: BaseHash,
+    transcript: &Digest,
+) -> Result<Digest, Reason> {
+    let prefix = match version {
+        Version::V1_0 | Version::V1_1 => return Ok(*transcript),
+        Version::V1_2 => b"dmtf-spdm-v1.2.*",
+        Version::V1_3 => b"dmtf-spdm-v1.3.*",
+    };
+    let prefix = combined_prefix(prefix, CHALLENGE_AUTH_CONTEXT);
+    digest_of(platform, base_hash, &[&prefix, transcript.as_bytes()])
+}
+
+/// Four times the version's prefix, zeros, and the context at the end.
+fn combined_prefix(prefix: &[u8; 16], context: &[u8]) -> [u8; COMBINED_PREFIX_SIZE] {
+    let mut combined = [0; COMBINED_PREFIX_SIZE];
+    let prefixes = prefix.iter().cycle().take(64);
+    for (to, from) in combined.iter_mut().zip(prefixes) {
+        *to = *from;
+    }
+    for (to, from) in combined.iter_mut().rev().zip(context.iter().rev()) {
+        *to = *from;
+    }
+    combined
+}
