@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rules for a device's certificate chain that need neither a signature nor a trusted root.
+
+use super::{
+    pci_identity::PciIdentity,
+    text::Text,
+    x509::{
+        Certificate,
+        Certificates,
+        CmaName,
+        KeyKind,
+        Name, //
+    }, //
+};
+use spdm_core::{
+    algorithms::BaseAsym,
+    trust::ChainError, //
+};
+
+/// Most certificates in a chain: each costs a signature verification.
+///
+/// Chains of devices that exist have up to 6.
+pub(crate) const MAX_CERTIFICATES: usize = 10;
+
+/// A chain is refused.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused {
+    /// Why.
+    pub(crate) error: ChainError,
+    /// Which certificate or name, for people; may be empty.
+    pub(crate) detail: Text,
+}
+
+impl Refused {
+    /// Refuses a chain because of `name`.
+    pub(crate) fn at(error: ChainError, name: &Name<'_>) -> Self {
+        Self {
+            error,
+            detail: name_text("CN=", name),
+        }
+    }
+}
+
+impl From<ChainError> for Refused {
+    fn from(error: ChainError) -> Self {
+        Self {
+            error,
+            detail: Text::EMPTY,
+        }
+    }
+}
+
+/// Makes a text of `prefix` and the commonName of `name`, or the empty text if it has none.
+pub(crate) fn name_text(prefix: &str, name: &Name<'_>) -> Text {
+    name.common_name()
+        .map_or(Text::EMPTY, |common_name| Text::new(prefix, common_name))
+}
+
+/// What a chain is held against.
+pub(crate) struct Profile<'a> {
+    /// Current time, in seconds since the epoch. Where the clock has not been set, certificates are not
+    /// yet valid, and the chain is refused for that: the time of a certificate's validity cannot be
+    /// known without a clock.
+    pub(crate) now: i64,
+    /// Negotiated signature algorithm.
+    pub(crate) base_asym: BaseAsym,
+    /// SPDM version of the connection, as in a message header.
+    pub(crate) version: u8,
+    /// The function that the leaf must name; [`None`] for what is no PCI function, whose name no standard
+    /// knows.
+    pub(crate) device: Option<&'a PciIdentity>,
+}
+
+/// Checks `certificates`, the one nearest the root first, and returns the leaf.
+///
+/// The rules are those of RFC 5280 section 6.1 (names chain, validity, basicConstraints, keyUsage, no
+/// unknown critical extension), of DSP0274 ("Leaf certificate") and of PCIe r6.0 section 6.31.3
+/// (subjectAltName). Whether signatures are right and who vouches for the first certificate is for the
+/// caller to find out.
+///
+/// # Errors
+///
+/// [`Refused`], with the [`ChainError`] of the first rule that is broken.
+pub(crate) fn check<'a>(
+    certificates: &'a [u8],
+    profile: &Profile<'_>,
+) -> Result<Certificate<'a>, Refused> {
+    let mut rest = Certificates::new(certificates);
+    let mut previous: Option<Certificate<'a>> = None;
+    // How many certificates may still come before the leaf.
+    let mut path_length = u32::MAX;
+    for _ in 0..MAX_CERTIFICATES {
+        let certificate = rest.read().map_err(|_| ChainError::Malformed)?;
+        let refuse = |error| Refused::at(error, &certificate.subject);
+        if previous.is_some_and(|previous| previous.subject != certificate.issuer) {
+            return Err(refuse(ChainError::BadCertificateSignature));
+        }
+        check_any(&certificate, profile.now).map_err(refuse)?;
+        if rest.is_empty() {
+            check_leaf(&certificate, profile)?;
+            return Ok(certificate);
+        }
+        path_length = check_issuer(&certificate, path_length).map_err(refuse)?;
+        previous = Some(certificate);
+    }
+    Err(ChainError::TooLong.into())
+}
+
+/// Rules for every certificate.
+fn check_any(certificate: &Certificate<'_>, now: i64) -> Result<(), ChainError> {
+    if certificate.extensions.unknown_critical {
+        return Err(ChainError::UnknownCriticalExtension);
+    }
+    if now < certificate.not_before {
+        return Err(ChainError::NotYetValid);
+    }
+    if now > certificate.not_after {
+        return Err(ChainError::Expired);
+    }
+    Ok(())
+}
+
+/// Rules for a certificate that others follow, of which `path_length` may come before the leaf (RFC 5280
+/// sections 6.1.4 (k) to (n)). Returns how many may come after this one.
+fn check_issuer(certificate: &Certificate<'_>, path_length: u32) -> Result<u32, ChainError> {
+    let extensions = &certificate.extensions;
+    let constraints = match extensions.basic_constraints {
+        Some(constraints) if constraints.ca => constraints,
+        _ => return Err(ChainError::IssuerNotCa),
+    };
+    let may_sign = extensions
+        .key_usage
+        .is_none_or(|usage| usage.certificate_signature);
+    if !may_sign {
+        return Err(ChainError::IssuerNotCa);
+    }
+    // A self-issued certificate, such as the root, does not count.
+    let path_length = if certificate.is_self_issued() {
+        path_length
+    } else {
+        path_length.checked_sub(1).ok_or(ChainError::PathTooLong)?
+    };
+    Ok(constraints
+        .path_length
+        .map_or(path_length, |limit| path_length.min(limit)))
+}
+
+/// Rules for the last certificate.
+fn check_leaf(leaf: &Certificate<'_>, profile: &Profile<'_>) -> Result<(), Refused> {
+    let refuse = |error| Refused::at(error, &leaf.subject);
+    let extensions = &leaf.extensions;
+    match extensions.basic_constraints {
+        Some(constraints) if constraints.ca => return Err(refuse(ChainError::LeafIsCa)),
+        None if profile.version >= 0x13 => {
+            return Err(refuse(ChainError::LeafLacksBasicConstraints));
+        }
+        _ => (),
+    }
+    let signs = extensions
+        .key_usage
+        .is_some_and(|usage| usage.digital_signature);
+    if !signs {
+        return Err(refuse(ChainError::LeafKeyUsage));
+    }
+    let may_respond = extensions
+        .extended_key_usage
+        .is_none_or(|usage| usage.responder || usage.any);
+    if !may_respond {
+        return Err(refuse(ChainError::LeafExtendedKeyUsage));
+    }
+    if leaf.public_key.kind != key_kind(profile.base_asym) {
+        return Err(refuse(ChainError::LeafKeyMismatch));
+    }
+    let Some(device) = profile.device else {
+        return Ok(());
+    };
+    match extensions.cma_name {
+        CmaName::One(name) if device.is_named(name) => Ok(()),
+        CmaName::One(name) => Err(Refused {
+            error: ChainError::SubjectAltNameMismatch,
+            detail: Text::new("", name),
+        }),
+        CmaName::Absent | CmaName::Several => Err(refuse(ChainError::SubjectAltNameMissing)),
+    }
+}
+
+/// The kind of key that `base_asym` signs with.
+const fn key_kind(base_asym: BaseAsym) -> KeyKind {
+    match base_asym {
+        BaseAsym::RsaSsa2048 => KeyKind::Rsa(2048),
+        BaseAsym::RsaSsa3072 => KeyKind::Rsa(3072),
+        BaseAsym::RsaSsa4096 => KeyKind::Rsa(4096),
+        BaseAsym::EcdsaP256 => KeyKind::P256,
+        BaseAsym::EcdsaP384 => KeyKind::P384,
+        BaseAsym::EcdsaP521 => KeyKind::P521,
+    }
+}

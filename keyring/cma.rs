@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The keyring of trusted root certificates, and the signature algorithms that go with it.
+//!
+//! C headers: [`include/linux/key.h`](srctree/include/linux/key.h),
+//! [`include/crypto/sig.h`](srctree/include/crypto/sig.h).
+
+use super::{
+    chain,
+    hash::KernelHash,
+    key::{
+        CertificateKey,
+        Key, //
+    },
+    x509::Certificates, //
+};
+use crate::bindings;
+use core::{
+    ffi::CStr,
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    error::from_err_ptr,
+    prelude::*, //
+};
+use spdm_core::algorithms::{
+    BaseAsym,
+    BaseAsyms,
+    BaseHashes, //
+};
+
+/// The keyring `.cma` and what verification needs besides it.
+///
+/// Certificates in it are trusted as issuers of devices' certificates. Root may add and remove them:
+///
+/// ```text
+/// keyctl padd asymmetric "" %:.cma < root.der
+/// ```
+pub(crate) struct Cma {
+    keyring: Key,
+    base_asyms: BaseAsyms,
+    /// Held so that the kernel neither unloads them nor has to find them when there is no user space to
+    /// load them from.
+    _algorithms: KVec<SignatureAlgorithm>,
+}
+
+impl Cma {
+    /// Makes the keyring and finds out what this kernel can verify.
+    ///
+    /// Needs process context; may load modules. The kernel's signature algorithms and key types must
+    /// have been registered.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or another error of the keys subsystem.
+    pub(crate) fn new() -> Result<Self> {
+        Self::with_name(c".cma")
+    }
+
+    /// Makes a keyring `name`.
+    pub(super) fn with_name(name: &CStr) -> Result<Self> {
+        const PERMISSIONS: u32 = (bindings::KEY_POS_ALL & !bindings::KEY_POS_SETATTR)
+            | bindings::KEY_USR_VIEW
+            | bindings::KEY_USR_READ
+            | bindings::KEY_USR_WRITE
+            | bindings::KEY_USR_SEARCH;
+
+        let mut algorithms = KVec::new();
+        let mut base_asyms = BaseAsyms::NONE;
+        for algorithm in BaseAsym::ALL {
+            let mut available = true;
+            for &name in kernel_algorithms(algorithm) {
+                match SignatureAlgorithm::new(name) {
+                    Ok(algorithm) => algorithms.push(algorithm, GFP_KERNEL)?,
+                    Err(error) if error == ENOMEM => return Err(error),
+                    Err(_) => available = false,
+                }
+            }
+            if available {
+                base_asyms = base_asyms.with(algorithm);
+            }
+        }
+
+        // SAFETY: `name` is a string, credentials of the kernel live for ever. The result is an error or
+        // a new reference.
+        let keyring = unsafe {
+            Key::from_raw(bindings::keyring_alloc(
+                name.as_char_ptr(),
+                bindings::kuid_t { val: 0 },
+                bindings::kgid_t { val: 0 },
+                bindings::spdm_kernel_cred(),
+                PERMISSIONS,
+                bindings::KEY_ALLOC_NOT_IN_QUOTA as c_ulong,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            ))?
+        };
+        Ok(Self {
+            keyring,
+            base_asyms,
+            _algorithms: algorithms,
+        })
+    }
+
+    /// Hash algorithms that this kernel has.
+    pub(crate) fn base_hashes(&self) -> BaseHashes {
+        KernelHash::algorithms()
+    }
+
+    /// Signature algorithms that this kernel can verify, with every hash of [`Cma::base_hashes`].
+    pub(crate) fn base_asyms(&self) -> BaseAsyms {
+        self.base_asyms
+    }
+
+    /// Adds root certificates, DER encodings one after the other, as those that are compiled in.
+    ///
+    /// Returns how many. One that the kernel refuses is left out, with a line in the log.
+    ///
+    /// # Errors
+    ///
+    /// `EBADMSG` if what follows the certificates added so far is none.
+    pub(crate) fn add_roots(&self, certificates: &[u8]) -> Result<usize> {
+        let _credentials = KernelCredentials::assume();
+        let mut rest = Certificates::new(certificates);
+        let mut added = 0usize;
+        while !rest.is_empty() {
+            let certificate = rest.read().map_err(|_| EBADMSG)?;
+            let name = chain::name_text("", &certificate.subject);
+            match self.add(certificate.raw) {
+                Ok(()) => {
+                    pr_info!("root certificate: {}\n", name.as_str());
+                    added = added.saturating_add(1);
+                }
+                Err(error) => {
+                    pr_err!("root certificate refused: {} ({:?})\n", name.as_str(), error);
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// Adds one certificate; the caller's credentials are those of the kernel.
+    fn add(&self, der: &[u8]) -> Result {
+        const PERMISSIONS: u32 = (bindings::KEY_POS_ALL & !bindings::KEY_POS_SETATTR)
+            | bindings::KEY_USR_VIEW
+            | bindings::KEY_USR_READ;
+        const FLAGS: u32 = bindings::KEY_ALLOC_NOT_IN_QUOTA
+            | bindings::KEY_ALLOC_BUILT_IN
+            | bindings::KEY_ALLOC_BYPASS_RESTRICTION;
+
+        // The lowest bit of a `key_ref_t` says that the caller possesses the key.
+        let keyring = self.keyring.as_ptr().map_addr(|address| address | 1);
+        // SAFETY: The keyring is valid, the strings are strings, and `der` is valid for its length.
+        let added = from_err_ptr(unsafe {
+            bindings::key_create_or_update(
+                keyring.cast(),
+                c"asymmetric".as_char_ptr(),
+                ptr::null(),
+                der.as_ptr().cast(),
+                der.len(),
+                PERMISSIONS,
+                FLAGS as c_ulong,
+            )
+        })?;
+        let added = added.map_addr(|address| address & !1);
+        // SAFETY: The function returned a new reference; the keyring holds another.
+        unsafe { bindings::key_put(added.cast()) };
+        Ok(())
+    }
+
+    /// Finds out whether the keyring vouches for the certificate that a chain begins with: because it is
+    /// in the keyring itself, or because its issuer is, whose key then verifies it. Nothing further down
+    /// a chain is looked for.
+    ///
+    /// The key of an issuer that was left out of the chain is all that the kernel keeps of it, besides
+    /// whether it is a CA: its validity and its path length constraint are not known here.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTrusted`].
+    pub(super) fn vouches_for(&self, first: &CertificateKey<'_>) -> Result<(), NotTrusted> {
+        if first.find_same(&self.keyring).is_ok() {
+            return Ok(());
+        }
+        let issuer = first
+            .find_issuer(&self.keyring)
+            .map_err(|_| NotTrusted::Unknown)?;
+        if !issuer.is_ca() {
+            return Err(NotTrusted::IssuerNotCa);
+        }
+        first.verify_issuer(&issuer).map_err(NotTrusted::Signature)
+    }
+}
+
+impl Drop for Cma {
+    fn drop(&mut self) {
+        // Whoever holds a link to the keyring finds it revoked and empty.
+        // SAFETY: The keyring is valid.
+        unsafe { bindings::key_revoke(self.keyring.as_ptr()) };
+    }
+}
+
+/// Why nobody vouches for a certificate.
+pub(super) enum NotTrusted {
+    /// Neither it nor its issuer is in the keyring.
+    Unknown,
+    /// Its issuer is, but not as a CA.
+    IssuerNotCa,
+    /// Its issuer is, but did not sign it, or the signature cannot be verified.
+    Signature(Error),
+}
+
+/// The task's credentials are those of the kernel while this lives.
+///
+/// Searching a keyring asks for permission with the credentials of the task. That is a worker of the
+/// kernel's for most attestations, but for some it is a process that wrote to a file in sysfs: what it
+/// may do to keys, by its user or by a security module, must not change a verdict.
+///
+/// # Invariants
+///
+/// `old` are the credentials that the task had. The pointer keeps the type from another task.
+pub(super) struct KernelCredentials {
+    old: *const bindings::cred,
+}
+
+impl KernelCredentials {
+    /// Assumes the kernel's credentials.
+    pub(super) fn assume() -> Self {
+        // SAFETY: Credentials of the kernel live for ever.
+        let old = unsafe { bindings::spdm_override_creds(bindings::spdm_kernel_cred()) };
+        // INVARIANT: That is what the function returns.
+        Self { old }
+    }
+}
+
+impl Drop for KernelCredentials {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this is the same task, and it gets back what it had. Guards are
+        // dropped in the reverse order of their making: they are only kept in local variables.
+        unsafe { bindings::spdm_revert_creds(self.old) };
+    }
+}
+
+/// A signature algorithm of the kernel.
+///
+/// # Invariants
+///
+/// The pointer is valid, and `self` owns what it points to.
+struct SignatureAlgorithm(NonNull<bindings::crypto_sig>, PhantomData<bindings::crypto_sig>);
+
+// SAFETY: The object belongs to no thread.
+unsafe impl Send for SignatureAlgorithm {}
+
+// SAFETY: Nothing can be done with a shared reference.
+unsafe impl Sync for SignatureAlgorithm {}
+
+impl SignatureAlgorithm {
+    fn new(name: &CStr) -> Result<Self> {
+        // SAFETY: `name` is a string.
+        let algorithm = from_err_ptr(unsafe { bindings::spdm_sig_alloc(name.as_char_ptr()) })?;
+        // INVARIANT: The function returned a new object.
+        Ok(Self(NonNull::new(algorithm).ok_or(ENOMEM)?, PhantomData))
+    }
+}
+
+impl Drop for SignatureAlgorithm {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, `self` owns the object.
+        unsafe { bindings::spdm_sig_free(self.0.as_ptr()) };
+    }
+}
+
+/// The kernel's names of what `algorithm` needs.
+fn kernel_algorithms(algorithm: BaseAsym) -> &'static [&'static CStr] {
+    match algorithm {
+        BaseAsym::EcdsaP256 => &[c"p1363(ecdsa-nist-p256)", c"x962(ecdsa-nist-p256)"],
+        BaseAsym::EcdsaP384 => &[c"p1363(ecdsa-nist-p384)", c"x962(ecdsa-nist-p384)"],
+        BaseAsym::EcdsaP521 => &[c"p1363(ecdsa-nist-p521)", c"x962(ecdsa-nist-p521)"],
+        // The same for each size, so once is enough to hold them.
+        BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => &[
+            c"pkcs1(rsa,sha256)",
+            c"pkcs1(rsa,sha384)",
+            c"pkcs1(rsa,sha512)",
+            c"pkcs1(rsa,sha3-256)",
+            c"pkcs1(rsa,sha3-384)",
+            c"pkcs1(rsa,sha3-512)",
+        ],
+    }
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keys of the type "asymmetric", made of certificates.
+//!
+//! C headers: [`include/linux/key.h`](srctree/include/linux/key.h),
+//! [`include/keys/asymmetric-type.h`](srctree/include/keys/asymmetric-type.h),
+//! [`include/crypto/public_key.h`](srctree/include/crypto/public_key.h).
+
+use crate::bindings;
+use core::{
+    ffi::CStr,
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    slice, //
+};
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*,
+};
+
+/// A reference to a key or keyring.
+///
+/// # Invariants
+///
+/// The pointer is valid, and `self` owns one reference to what it points to.
+pub(super) struct Key(NonNull<bindings::key>);
+
+// SAFETY: Keys are reference counted and belong to no thread.
+unsafe impl Send for Key {}
+
+// SAFETY: What this type reads of a key never changes after the key was made; the functions that it is
+// passed to do their own locking.
+unsafe impl Sync for Key {}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, `self` owns a reference, which nobody uses any more.
+        unsafe { bindings::key_put(self.as_ptr()) };
+    }
+}
+
+impl Key {
+    /// Takes over a reference.
+    ///
+    /// # Errors
+    ///
+    /// The error that `key` encodes, if it does.
+    ///
+    /// # Safety
+    ///
+    /// `key` encodes an error or is valid, and the caller owns a reference, which passes to the result.
+    pub(super) unsafe fn from_raw(key: *mut bindings::key) -> Result<Self> {
+        let key = NonNull::new(from_err_ptr(key)?).ok_or(EINVAL)?;
+        // INVARIANT: By the safety requirements.
+        Ok(Self(key))
+    }
+
+    /// Returns the pointer; it stays valid as long as `self`.
+    pub(super) fn as_ptr(&self) -> *mut bindings::key {
+        self.0.as_ptr()
+    }
+
+    /// Makes a key of a DER certificate. It is in no keyring and user space cannot see it.
+    ///
+    /// If the certificate is self-signed, the kernel verifies that.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel's X.509 parser says, among others `EBADMSG`, `EINVAL`: not a certificate;
+    /// `ENOPKG`: an algorithm is unknown; `EKEYREJECTED`: the blacklist names it, or it is wrongly
+    /// self-signed.
+    pub(super) fn from_certificate<'a>(der: &'a [u8]) -> Result<CertificateKey<'a>> {
+        // SAFETY: The type is registered as long as this module, which needs its symbol, is there; the
+        // description is a string; credentials of the kernel live for ever.
+        let key = unsafe {
+            Self::from_raw(bindings::key_alloc(
+                &raw mut bindings::key_type_asymmetric,
+                c"spdm certificate".as_char_ptr(),
+                bindings::kuid_t { val: 0 },
+                bindings::kgid_t { val: 0 },
+                bindings::spdm_kernel_cred(),
+                0,
+                bindings::KEY_ALLOC_NOT_IN_QUOTA as c_ulong,
+                ptr::null_mut(),
+            ))?
+        };
+        // SAFETY: The key was just allocated and is not instantiated; `der` is valid for its length.
+        to_result(unsafe {
+            bindings::key_instantiate_and_link(
+                key.as_ptr(),
+                der.as_ptr().cast(),
+                der.len(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        })?;
+        Ok(CertificateKey {
+            key,
+            certificate: PhantomData,
+        })
+    }
+
+    /// Returns a word of the payload.
+    fn payload(&self, word: bindings::asymmetric_payload_bits) -> *mut c_void {
+        let Ok(word) = usize::try_from(word) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: By the type invariant the key is valid. Its payload is that of an asymmetric key: it
+        // does not change after the key was instantiated, until its last reference is dropped.
+        let data = unsafe { &(*self.as_ptr()).__bindgen_anon_4.payload.data };
+        data.get(word).copied().unwrap_or(ptr::null_mut())
+    }
+
+    /// Returns the public key; [`None`] if it is another kind of asymmetric key.
+    pub(super) fn public_key(&self) -> Option<&bindings::public_key> {
+        let subtype = self.payload(bindings::asymmetric_payload_bits_asym_subtype);
+        if subtype != (&raw mut bindings::public_key_subtype).cast() {
+            return None;
+        }
+        let public_key = self.payload(bindings::asymmetric_payload_bits_asym_crypto);
+        // SAFETY: With this subtype the word points to a `public_key` that lives as long as the key.
+        unsafe { public_key.cast::<bindings::public_key>().as_ref() }
+    }
+
+    /// Returns the signature on the certificate; [`None`] if there was none, or if it is of an
+    /// algorithm that the kernel lacks.
+    ///
+    /// If the algorithm takes data instead of a digest, the data is that of the certificate, which may
+    /// be gone: only [`CertificateKey`] knows that it is not.
+    fn signature(&self) -> Option<&bindings::public_key_signature> {
+        self.public_key()?;
+        let signature = self.payload(bindings::asymmetric_payload_bits_asym_auth);
+        // SAFETY: With this subtype the word is null or points to a `public_key_signature` that lives as
+        // long as the key.
+        unsafe { signature.cast::<bindings::public_key_signature>().as_ref() }
+    }
+
+    /// Whether the certificate that the key was made of is marked as that of a CA.
+    pub(super) fn is_ca(&self) -> bool {
+        self.public_key()
+            .is_some_and(|key| key.key_eflags & (1 << bindings::KEY_EFLAG_CA) != 0)
+    }
+
+    /// Whether both keys were made of the same certificate.
+    ///
+    /// Compares the digests of what is signed, and the signatures. Where there is no digest, the answer
+    /// is no.
+    fn is_same_certificate(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (self.signature(), other.signature()) else {
+            return false;
+        };
+        let (Some(digest), Some(other_digest)) = (digest(one), digest(other)) else {
+            return false;
+        };
+        hash_algorithm(one) == hash_algorithm(other)
+            && digest == other_digest
+            && signature_bytes(one) == signature_bytes(other)
+    }
+
+    /// Verifies a signature with the key.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, among others `EKEYREJECTED`, `EBADMSG`, `EINVAL`: it is wrong.
+    pub(super) fn verify(&self, signature: &Signature<'_>) -> Result {
+        self.verify_raw(&signature.0)
+    }
+
+    fn verify_raw(&self, signature: &bindings::public_key_signature) -> Result {
+        // `public_key_verify_signature()` insists on it.
+        if signature.s.is_null() {
+            return Err(EINVAL);
+        }
+        // SAFETY: By the type invariant the key is valid; what the signature points to is valid as long
+        // as the borrow, and only read.
+        to_result(unsafe { bindings::verify_signature(self.as_ptr(), signature) })
+    }
+}
+
+/// A key made of a certificate that is still there, so that the certificate's signature can be verified
+/// whatever the algorithm.
+pub(super) struct CertificateKey<'a> {
+    key: Key,
+    certificate: PhantomData<&'a [u8]>,
+}
+
+impl CertificateKey<'_> {
+    /// Verifies that `issuer` signed the certificate.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPKG`: an algorithm is unknown to the kernel, or it is a hash that is no longer good enough;
+    /// or as [`Key::verify`].
+    pub(super) fn verify_issuer(&self, issuer: &Key) -> Result {
+        /// Size in bytes of the shortest digest that SPDM knows. MD5 and SHA-1 are below.
+        const MIN_DIGEST: u32 = 32;
+
+        let signature = self.key.signature().ok_or(ENOPKG)?;
+        if !signature.algo_takes_data && signature.m_size < MIN_DIGEST {
+            return Err(ENOPKG);
+        }
+        issuer.verify_raw(signature)
+    }
+
+    /// Looks for this very certificate in `keyring`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOKEY`: it is not there; or another error of the search.
+    pub(super) fn find_same(&self, keyring: &Key) -> Result<Key> {
+        let ids = self.key.payload(bindings::asymmetric_payload_bits_asym_key_ids);
+        // SAFETY: The word is null or points to the key's identifiers, which live as long as the key.
+        let ids = unsafe { ids.cast::<bindings::asymmetric_key_ids>().as_ref() }.ok_or(ENOKEY)?;
+        // Issuer and serial number; subject key identifier.
+        let found = find(keyring, ids.id[0].cast(), ids.id[1].cast(), ptr::null())?;
+        if self.key.is_same_certificate(&found) {
+            Ok(found)
+        } else {
+            Err(ENOKEY)
+        }
+    }
+
+    /// Looks in `keyring` for the key that, by the names in the certificate, issued it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOKEY`: it is not there; or another error of the search.
+    pub(super) fn find_issuer(&self, keyring: &Key) -> Result<Key> {
+        let [issuer_and_serial, key_id, name] = self.key.signature().ok_or(ENOKEY)?.auth_ids;
+        find(keyring, issuer_and_serial, key_id, name)
+    }
+
+    /// Returns the key.
+    pub(super) fn into_key(self) -> Key {
+        self.key
+    }
+
+    /// Borrows the key.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// Looks in `keyring` for a key by its identifiers, each of which is null or valid.
+///
+/// The caller's credentials must be those of the kernel.
+fn find(
+    keyring: &Key,
+    id_0: *const bindings::asymmetric_key_id,
+    id_1: *const bindings::asymmetric_key_id,
+    id_2: *const bindings::asymmetric_key_id,
+) -> Result<Key> {
+    if id_0.is_null() && id_1.is_null() && id_2.is_null() {
+        return Err(ENOKEY);
+    }
+    // SAFETY: The keyring is valid, and so are the identifiers that are not null, of which there is one.
+    // The result is an error or a new reference.
+    unsafe {
+        Key::from_raw(bindings::find_asymmetric_key(
+            keyring.as_ptr(),
+            id_0,
+            id_1,
+            id_2,
+            false,
+        ))
+    }
+}
+
+/// The digest of what was signed; [`None`] if the algorithm takes the data itself.
+fn digest(signature: &bindings::public_key_signature) -> Option<&[u8]> {
+    if signature.algo_takes_data || signature.m.is_null() {
+        return None;
+    }
+    let len = usize::try_from(signature.m_size).ok()?;
+    // SAFETY: Then `m` is memory of its own, of `m_size` bytes, that lives as long as the signature.
+    Some(unsafe { slice::from_raw_parts(signature.m, len) })
+}
+
+/// The bytes of the signature.
+fn signature_bytes(signature: &bindings::public_key_signature) -> Option<&[u8]> {
+    if signature.s.is_null() {
+        return None;
+    }
+    let len = usize::try_from(signature.s_size).ok()?;
+    // SAFETY: `s` is memory of `s_size` bytes that lives as long as the signature.
+    Some(unsafe { slice::from_raw_parts(signature.s, len) })
+}
+
+/// Name of the hash that the digest was made with.
+fn hash_algorithm(signature: &bindings::public_key_signature) -> Option<&CStr> {
+    if signature.hash_algo.is_null() {
+        return None;
+    }
+    // SAFETY: It is a string that lives as long as the signature, most often for ever.
+    Some(unsafe { CStr::from_char_ptr(signature.hash_algo) })
+}
+
+/// A signature over a digest.
+///
+/// # Invariants
+///
+/// The pointers are null, or valid for `'a` and the sizes beside them.
+pub(super) struct Signature<'a>(bindings::public_key_signature, PhantomData<&'a [u8]>);
+
+impl<'a> Signature<'a> {
+    /// Makes a signature of its bytes, the digest, and the kernel's names for key algorithm, hash and
+    /// encoding.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if something is too long.
+    pub(super) fn new(
+        bytes: &'a [u8],
+        digest: &'a [u8],
+        key_algorithm: &'static CStr,
+        hash_algorithm: &'static CStr,
+        encoding: &'static CStr,
+    ) -> Result<Self> {
+        // INVARIANT: The slices are valid for `'a`, the strings for ever.
+        Ok(Self(
+            bindings::public_key_signature {
+                auth_ids: [ptr::null_mut(); 3],
+                s: bytes.as_ptr().cast_mut(),
+                m: digest.as_ptr().cast_mut(),
+                s_size: bytes.len().try_into()?,
+                m_size: digest.len().try_into()?,
+                m_free: false,
+                algo_takes_data: false,
+                pkey_algo: key_algorithm.as_char_ptr(),
+                hash_algo: hash_algorithm.as_char_ptr(),
+                encoding: encoding.as_char_ptr(),
+            },
+            PhantomData,
+        ))
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trust: root certificates, certificate chains, public keys and hashes.
+//!
+//! [`chain`], [`der`], [`oid`], [`pci_identity`], [`text`], [`time`] and [`x509`] know nothing of the
+//! kernel, so that the same files are tested on the host (`tools/testing/keyring`).
+
+mod anchor;
+mod buffer;
+mod chain;
+mod cma;
+mod der;
+mod hash;
+mod key;
+mod oid;
+mod pci_identity;
+mod text;
+mod time;
+mod x509;
+
+pub(crate) use anchor::{
+    Anchor,
+    LeafKey, //
+};
+pub(crate) use buffer::ChainBuf;
+pub(crate) use cma::Cma;
+pub(crate) use hash::KernelHash;
+pub(crate) use pci_identity::PciIdentity;
