@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device class `spdm`: `/sys/class/spdm`.
+//!
+//! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
+
+use crate::{
+    attester::{
+        Attester,
+        State, //
+    },
+    bindings,
+    subsystem, //
+};
+use core::fmt::Write;
+use kernel::{
+    bindings::{
+        class,
+        device, //
+    },
+    device::Device,
+    error::to_result,
+    ffi::{
+        c_char,
+        c_int,
+        c_void, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    str::Formatter,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    types::Opaque, //
+};
+
+/// The registered class.
+///
+/// # Invariants
+///
+/// The class is registered as long as the object lives.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Class {
+    #[pin]
+    class: Opaque<class>,
+}
+
+// SAFETY: The driver core serialises access to a registered class.
+unsafe impl Send for Class {}
+// SAFETY: As above.
+unsafe impl Sync for Class {}
+
+impl Class {
+    /// Registers the class.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            class <- Opaque::try_ffi_init(|slot: *mut class| {
+                let class = class {
+                    name: c"spdm".as_char_ptr(),
+                    dev_groups: (&raw mut bindings::spdm_class_groups).cast(),
+                    ..Default::default()
+                };
+                // SAFETY: `slot` is valid for writes.
+                unsafe { slot.write(class) };
+                // SAFETY: `slot` is initialised, and pinned until `drop` has unregistered it.
+                to_result(unsafe { bindings::class_register(slot) })
+            }),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Class {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The class was registered by `new`.
+        unsafe { bindings::class_unregister(self.class.get()) };
+    }
+}
+
+/// An attester's entry in the class.
+///
+/// # Invariants
+///
+/// `device` is registered, and its driver data is a pointer from [`Arc::into_raw`] that this object owns.
+pub(crate) struct Entry {
+    device: ARef<Device>,
+}
+
+impl Entry {
+    /// Makes the entry `name` below `parent`.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is a registered device and stays so until the entry is dropped, and so does `class`.
+    pub(crate) unsafe fn new(
+        class: &Class,
+        parent: *mut device,
+        name: &CStr,
+        attester: Arc<Attester>,
+    ) -> Result<Self> {
+        let data = Arc::into_raw(attester);
+        // SAFETY: `class` is registered, `parent` is valid by the contract, and the format takes one string.
+        let dev = unsafe {
+            bindings::device_create(
+                class.class.get(),
+                parent,
+                0,
+                data.cast_mut().cast::<c_void>(),
+                c"%s".as_char_ptr(),
+                name.as_char_ptr(),
+            )
+        };
+        let dev = match kernel::error::from_err_ptr(dev) {
+            Ok(dev) => dev,
+            Err(error) => {
+                // SAFETY: `data` is from `Arc::into_raw` above, and no device refers to it.
+                drop(unsafe { Arc::from_raw(data) });
+                return Err(error);
+            }
+        };
+        // SAFETY: `dev` is a registered device.
+        let device = unsafe { Device::get_device(dev) };
+        // INVARIANT: `dev` was registered with `data`.
+        Ok(Self { device })
+    }
+
+    /// The entry's device.
+    pub(crate) fn device(&self) -> ARef<Device> {
+        self.device.clone()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let dev = as_raw(&self.device);
+        // SAFETY: By the type invariant the device is registered with an `Arc` in its driver data.
+        let data = unsafe { bindings::dev_get_drvdata(dev) };
+        // SAFETY: By the type invariant the device is registered. This waits for every reader of its attributes.
+        unsafe { bindings::device_unregister(dev) };
+        // SAFETY: By the type invariant `data` is from `Arc::into_raw`, and nobody reads it any more.
+        drop(unsafe { Arc::from_raw(data.cast::<Attester>()) });
+    }
+}
+
+/// The attribute `authenticated` of a PCI function, until it is dropped.
+///
+/// # Invariants
+///
+/// The attributes were added to the device, which is still registered.
+pub(crate) struct Attributes(ARef<Device>);
+
+impl Attributes {
+    /// Adds the attributes.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is registered and stays so until the attributes are dropped.
+    pub(crate) unsafe fn new(dev: *mut device) -> Result<Self> {
+        // SAFETY: `dev` is registered by the contract; the groups are static.
+        to_result(unsafe {
+            bindings::device_add_groups(dev, (&raw mut bindings::spdm_pci_groups).cast())
+        })?;
+        // SAFETY: `dev` is valid.
+        // INVARIANT: The attributes were just added, and `dev` stays registered by the contract.
+        Ok(Self(unsafe { Device::get_device(dev) }))
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. This waits for every reader and writer of the attributes.
+        unsafe {
+            bindings::device_remove_groups(
+                as_raw(&self.0),
+                (&raw mut bindings::spdm_pci_groups).cast(),
+            )
+        };
+    }
+}
+
+fn as_raw(device: &Device) -> *mut device {
+    // CAST: `Device` is a transparent wrapper of `struct device`.
+    core::ptr::from_ref(device).cast_mut().cast()
+}
+
+/// Tells user space of a change: a uevent with `SPDM_STATE`.
+pub(crate) fn notify_change(device: &Device, state: State) {
+    let mut buffer = [0u8; 40];
+    let mut writer = Formatter::new(&mut buffer);
+    if write!(writer, "SPDM_STATE={}\0", state.name()).is_err() {
+        return;
+    }
+    let mut environment: [*mut c_char; 2] = [buffer.as_mut_ptr().cast(), core::ptr::null_mut()];
+    // SAFETY: `device` is valid; the environment is an array of strings that ends with a null pointer.
+    let result = unsafe {
+        bindings::kobject_uevent_env(
+            &raw mut (*as_raw(device)).kobj,
+            bindings::kobject_action_KOBJ_CHANGE,
+            environment.as_mut_ptr(),
+        )
+    };
+    if result != 0 {
+        dev_dbg!(device, "uevent: {}\n", result);
+    }
+}
+
+/// Fills the page of a sysfs attribute. What does not fit is left out, for no attribute is that long.
+pub(crate) fn show(
+    page: &mut [u8],
+    write: impl FnOnce(&mut Formatter<'_>) -> core::fmt::Result,
+) -> isize {
+    let mut writer = Formatter::new(page);
+    match write(&mut writer) {
+        Ok(()) => isize::try_from(writer.bytes_written()).unwrap_or(0),
+        Err(_) => -(bindings::EOVERFLOW as isize),
+    }
+}
+
+/// Shows one attribute of a class device. Called by shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the class, `page` a page that may be written.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_show(
+    dev: *mut device,
+    attribute: bindings::spdm_attribute,
+    page: *mut c_char,
+) -> isize {
+    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as attributes are shown.
+    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
+    // SAFETY: By the contract.
+    let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
+    show(page, |writer| attester.show(attribute, writer))
+}
+
+/// Shows `authenticated` of a PCI function. Called by shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the PCI bus, `page` a page that may be written.
+#[no_mangle]
+unsafe extern "C" fn spdm_pci_authenticated_show(dev: *mut device, page: *mut c_char) -> isize {
+    let authenticated = subsystem::running()
+        .and_then(|subsystem| subsystem.find(dev))
+        .is_some_and(|attester| attester.is_authenticated());
+    // SAFETY: By the contract.
+    let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
+    show(page, |writer| {
+        writeln!(writer, "{}", u8::from(authenticated))
+    })
+}
+
+/// Attests a PCI function again. Called by shim.c when `re` is written to `authenticated`.
+///
+/// # Safety
+///
+/// `dev` is a device of the PCI bus.
+#[no_mangle]
+unsafe extern "C" fn spdm_pci_authenticate(dev: *mut device) -> c_int {
+    let Some(attester) = subsystem::running().and_then(|subsystem| subsystem.find(dev)) else {
+        return ENODEV.to_errno();
+    };
+    match attester.attest() {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}

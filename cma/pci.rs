@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! PCI functions, as far as attestation needs them.
+//!
+//! C header: [`include/linux/pci.h`](srctree/include/linux/pci.h)
+
+use crate::{
+    bindings,
+    keyring::PciIdentity, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings::{
+        device,
+        pci_dev, //
+    },
+    device::Device,
+    prelude::*,
+    str::CString, //
+};
+
+/// A counted reference to a PCI function.
+///
+/// # Invariants
+///
+/// Holds a reference to a valid `struct pci_dev`.
+pub(crate) struct Function(NonNull<pci_dev>);
+
+// SAFETY: A PCI device may be referenced and released from any thread.
+unsafe impl Send for Function {}
+// SAFETY: What is read through it is constant while the device exists, or read as a volatile.
+unsafe impl Sync for Function {}
+
+/// Configuration header of an endpoint, the only one with subsystem IDs.
+const HEADER_TYPE_NORMAL: u8 = bindings::PCI_HEADER_TYPE_NORMAL as u8;
+
+impl Function {
+    /// Takes a reference to the function that `dev` is part of.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a device of the PCI bus.
+    pub(crate) unsafe fn from_device(dev: *mut device) -> Option<Self> {
+        // SAFETY: By the contract, `dev` is the `dev` member of a `struct pci_dev`.
+        let pdev = unsafe { kernel::container_of!(dev, pci_dev, dev) };
+        // SAFETY: `pdev` is valid.
+        let pdev = unsafe { bindings::pci_dev_get(pdev) };
+        // INVARIANT: `pci_dev_get()` took a reference.
+        NonNull::new(pdev).map(Self)
+    }
+
+    /// The C object.
+    pub(crate) fn as_raw(&self) -> *mut pci_dev {
+        self.0.as_ptr()
+    }
+
+    /// The function's generic device.
+    pub(crate) fn as_device(&self) -> *mut device {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { &raw mut (*self.0.as_ptr()).dev }
+    }
+
+    /// Name for `/sys/class/spdm`: `pci-` and the address.
+    pub(crate) fn entry_name(&self) -> Result<CString> {
+        // SAFETY: `self.0` is valid, and a registered device has a name.
+        let dev: &Device = unsafe { Device::from_raw(self.as_device()) };
+        CString::try_from_fmt(fmt!("pci-{}", dev.name().to_str().map_err(|_| EINVAL)?))
+    }
+
+    /// What the function's certificate has to say about it (PCIe r6.0 section 6.31.3).
+    pub(crate) fn identity(&self) -> PciIdentity {
+        // SAFETY: `self.0` is valid by the type invariant, and these fields are set before the device is
+        // registered.
+        let pdev = unsafe { self.0.as_ref() };
+        // SAFETY: `self.0` is valid.
+        let serial = unsafe { bindings::pci_get_dsn(self.as_raw()) };
+        PciIdentity {
+            vendor: pdev.vendor,
+            device: pdev.device,
+            class: pdev.class,
+            revision: pdev.revision,
+            subsystem: (pdev.hdr_type == HEADER_TYPE_NORMAL)
+                .then_some((pdev.subsystem_vendor, pdev.subsystem_device)),
+            serial: (serial != 0).then_some(serial),
+        }
+    }
+
+    /// Whether the PCI core knows that the function is no longer there.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        // SAFETY: `self.0` is valid by the type invariant; the field changes at any time.
+        let state = unsafe { (&raw const (*self.as_raw()).error_state).read_volatile() };
+        state == bindings::pci_channel_io_perm_failure
+    }
+
+    /// Whether the PCI/TSM core attests the function.
+    pub(crate) fn has_tsm(&self) -> bool {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::spdm_pci_has_tsm(self.as_raw()) }
+    }
+
+    /// Keeps the function in D0 while the guard lives.
+    pub(crate) fn resume(&self) -> Resumed<'_> {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::spdm_pci_resume(self.as_raw()) };
+        Resumed(self)
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, this owns a reference.
+        unsafe { bindings::pci_dev_put(self.as_raw()) };
+    }
+}
+
+/// The function does not suspend.
+pub(crate) struct Resumed<'a>(&'a Function);
+
+impl Drop for Resumed<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The function is valid; this undoes the call in `Function::resume`.
+        unsafe { bindings::spdm_pci_release(self.0.as_raw()) };
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/export.h>
+#include <linux/kernfs.h>
+#include <linux/pm_runtime.h>
+
+#include "shim.h"
+#include "spdm.h"
+
+#define SPDM_CLASS_ATTRIBUTE(_name, _attribute)				\
+static ssize_t _name##_show(struct device *dev,				\
+			    struct device_attribute *attr, char *page)	\
+{									\
+	return spdm_class_show(dev, _attribute, page);			\
+}									\
+static DEVICE_ATTR_RO(_name)
+
+SPDM_CLASS_ATTRIBUTE(state, SPDM_ATTRIBUTE_STATE);
+SPDM_CLASS_ATTRIBUTE(reason, SPDM_ATTRIBUTE_REASON);
+SPDM_CLASS_ATTRIBUTE(version, SPDM_ATTRIBUTE_VERSION);
+SPDM_CLASS_ATTRIBUTE(algorithms, SPDM_ATTRIBUTE_ALGORITHMS);
+SPDM_CLASS_ATTRIBUTE(capabilities, SPDM_ATTRIBUTE_CAPABILITIES);
+SPDM_CLASS_ATTRIBUTE(slot, SPDM_ATTRIBUTE_SLOT);
+SPDM_CLASS_ATTRIBUTE(identity, SPDM_ATTRIBUTE_IDENTITY);
+SPDM_CLASS_ATTRIBUTE(subject, SPDM_ATTRIBUTE_SUBJECT);
+SPDM_CLASS_ATTRIBUTE(issuer, SPDM_ATTRIBUTE_ISSUER);
+SPDM_CLASS_ATTRIBUTE(attested_at, SPDM_ATTRIBUTE_ATTESTED_AT);
+SPDM_CLASS_ATTRIBUTE(duration_us, SPDM_ATTRIBUTE_DURATION_US);
+SPDM_CLASS_ATTRIBUTE(exchanges, SPDM_ATTRIBUTE_EXCHANGES);
+SPDM_CLASS_ATTRIBUTE(bytes_sent, SPDM_ATTRIBUTE_BYTES_SENT);
+SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
+
+static struct attribute *spdm_class_attrs[] = {
+	&dev_attr_state.attr,
+	&dev_attr_reason.attr,
+	&dev_attr_version.attr,
+	&dev_attr_algorithms.attr,
+	&dev_attr_capabilities.attr,
+	&dev_attr_slot.attr,
+	&dev_attr_identity.attr,
+	&dev_attr_subject.attr,
+	&dev_attr_issuer.attr,
+	&dev_attr_attested_at.attr,
+	&dev_attr_duration_us.attr,
+	&dev_attr_exchanges.attr,
+	&dev_attr_bytes_sent.attr,
+	&dev_attr_bytes_received.attr,
+	NULL
+};
+
+static const struct attribute_group spdm_class_group = {
+	.attrs = spdm_class_attrs,
+};
+
+const struct attribute_group *spdm_class_groups[] = {
+	&spdm_class_group,
+	NULL
+};
+
+static ssize_t authenticated_show(struct device *dev,
+				  struct device_attribute *attr, char *page)
+{
+	return spdm_pci_authenticated_show(dev, page);
+}
+
+static ssize_t authenticated_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *page, size_t count)
+{
+	int rc;
+
+	if (!sysfs_streq(page, "re"))
+		return -EINVAL;
+
+	rc = spdm_pci_authenticate(dev);
+	return rc ? rc : count;
+}
+static DEVICE_ATTR_RW(authenticated);
+
+static struct attribute *spdm_pci_attrs[] = {
+	&dev_attr_authenticated.attr,
+	NULL
+};
+
+static const struct attribute_group spdm_pci_group = {
+	.attrs = spdm_pci_attrs,
+};
+
+const struct attribute_group *spdm_pci_groups[] = {
+	&spdm_pci_group,
+	NULL
+};
+
+/* Whether the PCI/TSM core attests the function and has its own attributes for that. */
+bool spdm_pci_has_tsm(struct pci_dev *pdev)
+{
+	struct kernfs_node *tsm;
+
+	tsm = kernfs_find_and_get(pdev->dev.kobj.sd, "tsm");
+	kernfs_put(tsm);
+	return tsm;
+}
+
+/* Wake the function up for messages; while it is being enumerated it is awake and this does nothing. */
+void spdm_pci_resume(struct pci_dev *pdev)
+{
+	pm_runtime_get_sync(&pdev->dev);
+}
+
+/* Undo spdm_pci_resume(). */
+void spdm_pci_release(struct pci_dev *pdev)
+{
+	pm_runtime_put(&pdev->dev);
+}
+
+/* The functions of spdm.h are in api.rs. */
+#define EXPORT_SYMBOL_RUST_GPL(sym) EXPORT_SYMBOL_GPL(sym)
+EXPORT_SYMBOL_RUST_GPL(spdm_create);
+EXPORT_SYMBOL_RUST_GPL(spdm_authenticate);
+EXPORT_SYMBOL_RUST_GPL(spdm_destroy);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What has to be C: sysfs attributes, whose structures contain unions, and inline functions. */
+#ifndef _SPDM_SHIM_H
+#define _SPDM_SHIM_H
+
+#include <linux/device.h>
+#include <linux/pci.h>
+#include <linux/sysfs.h>
+
+/* Attributes of a class device; spdm_class_show() tells them apart. */
+enum spdm_attribute {
+	SPDM_ATTRIBUTE_STATE,
+	SPDM_ATTRIBUTE_REASON,
+	SPDM_ATTRIBUTE_VERSION,
+	SPDM_ATTRIBUTE_ALGORITHMS,
+	SPDM_ATTRIBUTE_CAPABILITIES,
+	SPDM_ATTRIBUTE_SLOT,
+	SPDM_ATTRIBUTE_IDENTITY,
+	SPDM_ATTRIBUTE_SUBJECT,
+	SPDM_ATTRIBUTE_ISSUER,
+	SPDM_ATTRIBUTE_ATTESTED_AT,
+	SPDM_ATTRIBUTE_DURATION_US,
+	SPDM_ATTRIBUTE_EXCHANGES,
+	SPDM_ATTRIBUTE_BYTES_SENT,
+	SPDM_ATTRIBUTE_BYTES_RECEIVED,
+};
+
+/* In shim.c. */
+extern const struct attribute_group *spdm_class_groups[];
+extern const struct attribute_group *spdm_pci_groups[];
+bool spdm_pci_has_tsm(struct pci_dev *pdev);
+void spdm_pci_resume(struct pci_dev *pdev);
+void spdm_pci_release(struct pci_dev *pdev);
+
+/* In cma/, in Rust. */
+ssize_t spdm_class_show(struct device *dev, enum spdm_attribute attribute, char *page);
+ssize_t spdm_pci_authenticated_show(struct device *dev, char *page);
+int spdm_pci_authenticate(struct device *dev);
+
+/* In roots.S: the certificates of CONFIG_SPDM_ROOTS. */
+extern const u8 spdm_builtin_roots[];
+extern const u8 spdm_builtin_roots_end[];
+
+#endif /* _SPDM_SHIM_H */

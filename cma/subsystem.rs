@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What exists once: the keyring, the class, the workqueue, the list of PCI functions.
+
+use crate::{
+    attester::{
+        Attester,
+        Endpoint, //
+    },
+    bindings,
+    bus::{
+        self,
+        Notifier, //
+    },
+    class::{
+        Attributes,
+        Class,
+        Entry, //
+    },
+    doe::Mailbox,
+    keyring::Cma,
+    pci::Function, //
+};
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings::{
+        device,
+        workqueue_struct, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    workqueue::Queue,
+    InPlaceModule, //
+};
+
+kernel::sync::global_lock! {
+    /// The running subsystem, for callers who come from C without a pointer to it.
+    // SAFETY: Initialised in `Module::init`, before the lock's first use.
+    unsafe(uninit) static SUBSYSTEM: Mutex<Option<Arc<Subsystem>>> = None;
+}
+
+/// The running subsystem, if it has started and not stopped.
+pub(crate) fn running() -> Option<Arc<Subsystem>> {
+    SUBSYSTEM.lock().clone()
+}
+
+/// What exists once.
+#[pin_data]
+pub(crate) struct Subsystem {
+    // Dropped first, and that waits for attestations. They hold no reference to the subsystem, so it is not
+    // dropped by one of them.
+    queue: WorkQueue,
+    #[pin]
+    class: Class,
+    #[pin]
+    functions: Mutex<KVec<Registration>>,
+    cma: Arc<Cma>,
+}
+
+impl Subsystem {
+    fn new() -> Result<Arc<Self>> {
+        let cma = Arc::new(Cma::new()?, GFP_KERNEL)?;
+        let added = cma.add_roots(builtin_roots())?;
+        if added != 0 {
+            pr_info!("{} built-in root certificates\n", added);
+        }
+        Arc::pin_init(
+            try_pin_init!(Self {
+                queue: WorkQueue::new()?,
+                class <- Class::new(),
+                functions <- new_mutex!(KVec::new(), "spdm::Subsystem::functions"),
+                cma,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The keyring and the algorithms.
+    pub(crate) fn cma(&self) -> Arc<Cma> {
+        self.cma.clone()
+    }
+
+    /// The class.
+    pub(crate) fn class(&self) -> &Class {
+        &self.class
+    }
+
+    /// The attester of the PCI function `dev`, if it has one.
+    pub(crate) fn find(&self, dev: *mut device) -> Option<Arc<Attester>> {
+        let functions = self.functions.lock();
+        let registration = functions.iter().find(|function| function.is_of(dev))?;
+        Some(registration.attester.clone())
+    }
+
+    /// Makes an attester for a function that has CMA, and starts it.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a device of the PCI bus, and stays registered until [`Subsystem::remove`] returns.
+    pub(crate) unsafe fn add(&self, dev: *mut device) -> Result {
+        // SAFETY: By the contract.
+        let function = unsafe { Function::from_device(dev) }.ok_or(ENODEV)?;
+        let Some(mailbox) = Mailbox::find(&function) else {
+            return Ok(());
+        };
+        if self.find(dev).is_some() || function.has_tsm() {
+            return Ok(());
+        }
+        let name = function.entry_name()?;
+        let identity = function.identity();
+        let attester = Attester::new(
+            self.cma(),
+            Endpoint::Pci {
+                function,
+                mailbox,
+                identity,
+            },
+        )?;
+        // SAFETY: By the contract, `dev` stays registered until the registration is removed.
+        let mut registration =
+            unsafe { Registration::new(&self.class, dev, &name, attester.clone())? };
+        // SAFETY: As above.
+        registration.attributes = Some(unsafe { Attributes::new(dev)? });
+
+        let mut functions = self.functions.lock();
+        if let Err(error) = functions.reserve(1, GFP_KERNEL) {
+            // Dropping the registration waits for readers of attributes, who may wait for the lock.
+            drop(functions);
+            return Err(error.into());
+        }
+        functions.push(registration, GFP_KERNEL)?;
+        drop(functions);
+        // It was never enqueued, so it is not pending.
+        let _ = self.queue.enqueue(attester);
+        Ok(())
+    }
+
+    /// Removes the attester of the function `dev`, if it has one. An attestation that runs is cancelled.
+    pub(crate) fn remove(&self, dev: *mut device) {
+        let mut functions = self.functions.lock();
+        let index = functions.iter().position(|function| function.is_of(dev));
+        let registration = index.and_then(|index| functions.remove(index).ok());
+        // Dropping it waits for readers of attributes, who may wait for the lock.
+        drop(functions);
+        drop(registration);
+    }
+
+    fn remove_all(&self) {
+        loop {
+            let registration = self.functions.lock().pop();
+            if registration.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// Root certificates that were compiled in (CONFIG_SPDM_ROOTS), in DER.
+fn builtin_roots() -> &'static [u8] {
+    let start = (&raw const bindings::spdm_builtin_roots).cast::<u8>();
+    let end = (&raw const bindings::spdm_builtin_roots_end).cast::<u8>();
+    // SAFETY: roots.S puts both symbols around one read-only object.
+    unsafe { core::slice::from_raw_parts(start, end.addr().saturating_sub(start.addr())) }
+}
+
+/// A device that is attested: its attester and what user space sees of it.
+///
+/// Dropping it cancels an attestation that runs, and waits for its end.
+pub(crate) struct Registration {
+    // The fields are dropped in this order.
+    attributes: Option<Attributes>,
+    _entry: Entry,
+    attester: Arc<Attester>,
+}
+
+impl Registration {
+    /// Makes the entry in `/sys/class/spdm`.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is registered and stays so until the registration is dropped, and so does `class`.
+    pub(crate) unsafe fn new(
+        class: &Class,
+        parent: *mut device,
+        name: &CStr,
+        attester: Arc<Attester>,
+    ) -> Result<Self> {
+        // SAFETY: By the contract.
+        let entry = unsafe { Entry::new(class, parent, name, attester.clone())? };
+        attester.set_device(entry.device());
+        Ok(Self {
+            attributes: None,
+            _entry: entry,
+            attester,
+        })
+    }
+
+    /// The attester.
+    pub(crate) fn attester(&self) -> &Attester {
+        &self.attester
+    }
+
+    fn is_of(&self, dev: *mut device) -> bool {
+        self.attester
+            .function()
+            .is_some_and(|function| function.as_device() == dev)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.attester.shut_down();
+    }
+}
+
+/// An unbound workqueue: attestations run in parallel. Dropping it waits for what is queued.
+struct WorkQueue(NonNull<workqueue_struct>);
+
+// SAFETY: A workqueue may be used from any thread.
+unsafe impl Send for WorkQueue {}
+// SAFETY: As above.
+unsafe impl Sync for WorkQueue {}
+
+impl WorkQueue {
+    fn new() -> Result<Self> {
+        // SAFETY: The format is a constant without arguments.
+        let queue = unsafe {
+            bindings::alloc_workqueue_noprof(
+                c"spdm".as_char_ptr(),
+                bindings::wq_flags_WQ_UNBOUND,
+                0,
+            )
+        };
+        NonNull::new(queue).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Deref for WorkQueue {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        // SAFETY: The workqueue lives as long as `self`.
+        unsafe { Queue::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for WorkQueue {
+    fn drop(&mut self) {
+        // SAFETY: The workqueue was allocated by `new`, and nothing is enqueued any more.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// The module: runs the subsystem while it is loaded.
+#[pin_data]
+pub(crate) struct Module {
+    // Nothing is found any more before what was found is removed.
+    #[pin]
+    notifier: Notifier,
+    started: Started,
+}
+
+impl InPlaceModule for Module {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: Called once, when the module is loaded.
+        unsafe { SUBSYSTEM.init() };
+
+        try_pin_init!(Self {
+            started: Started::new()?,
+            notifier <- Notifier::new(),
+            _: {
+                bus::scan();
+            },
+        })
+    }
+}
+
+/// The subsystem runs while this lives.
+struct Started(Arc<Subsystem>);
+
+impl Started {
+    fn new() -> Result<Self> {
+        let subsystem = Subsystem::new()?;
+        *SUBSYSTEM.lock() = Some(subsystem.clone());
+        Ok(Self(subsystem))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let global = SUBSYSTEM.lock().take();
+        drop(global);
+        self.0.remove_all();
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transport over PCI Data Object Exchange (PCIe r6.0 section 6.30) through the PCI core's mailboxes.
+//!
+//! C header: [`include/linux/pci-doe.h`](srctree/include/linux/pci-doe.h)
+
+use crate::{
+    bindings,
+    pci::Function, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
+};
+use spdm_core::transport::{
+    Transport,
+    TransportError, //
+};
+
+/// Vendor ID of the data object types that the PCI-SIG defines.
+const PCI_SIG: u16 = 1;
+/// Data object type of CMA messages (PCIe r6.0 table 6-32).
+const CMA: u8 = bindings::PCI_DOE_FEATURE_CMA as u8;
+
+/// Largest SPDM message in bytes that is sent or asked for.
+///
+/// A data object may be 1 MiB long. This is a page, so that its buffer is always to be had, and less than
+/// emulated devices carry.
+pub(crate) const MAX_MESSAGE_SIZE: usize = 4096;
+
+/// Time in which a mailbox has to answer (PCIe r6.0 section 6.30.2). The PCI core keeps it.
+const TIME_LIMIT: Delta = Delta::from_secs(1);
+
+/// An answer and the abort of a previous exchange may each take [`TIME_LIMIT`].
+const ROUND_TRIP_US: u32 = 2_000_000;
+
+/// The CMA mailbox of a function.
+#[derive(Clone, Copy)]
+pub(crate) struct Mailbox(NonNull<bindings::pci_doe_mb>);
+
+// SAFETY: The PCI core serialises exchanges; a mailbox may be used from any thread.
+unsafe impl Send for Mailbox {}
+// SAFETY: As above.
+unsafe impl Sync for Mailbox {}
+
+impl Mailbox {
+    /// Finds the mailbox of `function` that carries CMA messages, if it has one.
+    pub(crate) fn find(function: &Function) -> Option<Self> {
+        // SAFETY: `function` is a valid PCI device whose mailboxes exist as long as it is registered.
+        let mailbox = unsafe { bindings::pci_find_doe_mailbox(function.as_raw(), PCI_SIG, CMA) };
+        NonNull::new(mailbox).map(Self)
+    }
+}
+
+/// Exchanges messages with a function whose mailbox is alive for `'a`.
+pub(crate) struct Doe<'a> {
+    mailbox: Mailbox,
+    function: &'a Function,
+}
+
+impl<'a> Doe<'a> {
+    /// Opens the transport.
+    ///
+    /// # Safety
+    ///
+    /// `mailbox` belongs to `function`, which stays registered for `'a`: the PCI core frees the mailboxes of a
+    /// function after it has notified of its removal.
+    pub(crate) unsafe fn new(mailbox: Mailbox, function: &'a Function) -> Self {
+        Self { mailbox, function }
+    }
+}
+
+impl Transport for Doe<'_> {
+    fn max_message_size(&self) -> usize {
+        MAX_MESSAGE_SIZE
+    }
+
+    fn alignment(&self) -> usize {
+        4
+    }
+
+    fn round_trip_us(&self) -> u32 {
+        ROUND_TRIP_US
+    }
+
+    // The PCI core keeps the binding's own limit of a second and cannot be told another.
+    fn exchange(
+        &mut self,
+        request: &[u8],
+        response: &mut [u8],
+        _timeout_us: u32,
+    ) -> Result<usize, TransportError> {
+        if self.function.is_disconnected() {
+            return Err(TransportError::Gone);
+        }
+        let started = Instant::<Monotonic>::now();
+        // SAFETY: The mailbox is alive by the contract of `Doe::new`; the buffers are valid for their lengths.
+        let received = unsafe {
+            bindings::pci_doe(
+                self.mailbox.0.as_ptr(),
+                PCI_SIG,
+                CMA,
+                request.as_ptr().cast(),
+                request.len(),
+                response.as_mut_ptr().cast(),
+                response.len(),
+            )
+        };
+        match usize::try_from(received) {
+            Ok(received) if received <= response.len() => Ok(received),
+            Ok(_) => Err(TransportError::TooLarge),
+            Err(_) if self.function.is_disconnected() => Err(TransportError::Gone),
+            // The PCI core says -EIO for everything: what took its time limit was a timeout.
+            Err(_) if started.elapsed() >= TIME_LIMIT => Err(TransportError::Timeout),
+            Err(_) => Err(TransportError::Io),
+        }
+    }
+}
