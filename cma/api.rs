@@ -183,8 +183,7 @@ unsafe fn create(
         Endpoint::Foreign(Foreign { transport, private }),
     )?;
     // SAFETY: `dev` is registered by the contract, `name` a string; whoever uses this keeps the module loaded.
-    let registration =
-        unsafe { Registration::new(subsystem.class(), dev, CStr::from_char_ptr(name), attester)? };
+    let registration = unsafe { Registration::new(subsystem.class(), dev, c"", name, attester)? };
     Ok(KBox::new(registration, GFP_KERNEL)?)
 }
 

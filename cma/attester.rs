@@ -19,12 +19,16 @@ use crate::{
         PciIdentity, //
     },
     pci::Function,
-    platform::Kernel, //
+    platform::{
+        Kernel,
+        Stopwatch, //
+    }, //
 };
 use core::fmt::Write;
 use kernel::{
     alloc::AllocError,
     device::Device,
+    fmt,
     impl_has_work,
     new_condvar,
     new_mutex,
@@ -42,11 +46,7 @@ use kernel::{
         Mutex,
         SetOnce, //
     },
-    time::{
-        msecs_to_jiffies,
-        Instant,
-        Monotonic, //
-    },
+    time::msecs_to_jiffies,
     workqueue::{
         Work,
         WorkItem, //
@@ -210,6 +210,19 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Protocol { error, detail } = self else {
+            return f.write_str("out-of-memory");
+        };
+        core::fmt::Display::fmt(error, f)?;
+        match detail.as_ref().and_then(|detail| detail.to_str().ok()) {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether device and kernel have no common ground, as opposed to a device that breaks a rule.
 fn is_unsupported(reason: Reason) -> bool {
     matches!(
@@ -232,7 +245,7 @@ struct Status {
     /// When the last attestation ended, in seconds since the epoch; 0 if none has.
     attested_at: i64,
     /// How long it took.
-    duration_us: i64,
+    duration_us: u64,
 }
 
 /// Attests one device.
@@ -348,16 +361,22 @@ impl Attester {
         drop(status);
         drop(dropped);
 
-        let start = Instant::<Monotonic>::now();
+        let stopwatch = Stopwatch::start();
         let mut report = Report::default();
-        let verdict = match self.exchange(&mut report) {
-            Ok(authenticated) => Verdict::Authenticated(authenticated),
-            Err(failure) => Verdict::Failed(failure),
-        };
-        let (state, result) = match &verdict {
-            Verdict::Pending => (State::Pending, Err(EAGAIN)),
-            Verdict::Authenticated(_) => (State::Authenticated, Ok(())),
-            Verdict::Failed(failure) => (failure.state(), Err(failure.errno())),
+        let (verdict, state, result) = match self.exchange(&mut report) {
+            Ok(authenticated) => {
+                self.log(None);
+                (
+                    Verdict::Authenticated(authenticated),
+                    State::Authenticated,
+                    Ok(()),
+                )
+            }
+            Err(failure) => {
+                self.log(Some(&failure));
+                let (state, errno) = (failure.state(), failure.errno());
+                (Verdict::Failed(failure), state, Err(errno))
+            }
         };
 
         let mut status = self.status.lock();
@@ -365,8 +384,8 @@ impl Attester {
         status.verdict = verdict;
         status.report = report;
         // SAFETY: No requirements.
-        status.attested_at = unsafe { kernel::bindings::ktime_get_real_seconds() };
-        status.duration_us = start.elapsed().as_micros_ceil();
+        status.attested_at = unsafe { bindings::ktime_get_real_seconds() };
+        status.duration_us = stopwatch.elapsed_us();
         self.changed.notify_all();
         drop(status);
 
@@ -374,6 +393,16 @@ impl Attester {
             class::notify_change(device, state);
         }
         result
+    }
+
+    fn log(&self, failure: Option<&Failure>) {
+        match (self.device.as_ref(), failure) {
+            (Some(device), None) => dev_info!(device, "authenticated\n"),
+            (Some(device), Some(failure)) => {
+                dev_warn!(device, "not authenticated: {}\n", failure);
+            }
+            (None, _) => {}
+        }
     }
 
     fn exchange(&self, report: &mut Report) -> Result<Authenticated<LeafKey>, Failure> {
@@ -448,14 +477,7 @@ impl Attester {
                 writeln!(writer, "{}", state.name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_REASON => match &status.verdict {
-                Verdict::Failed(Failure::Protocol { error, detail }) => {
-                    write!(writer, "{error}")?;
-                    if let Some(detail) = detail.as_ref().and_then(|s| s.to_str().ok()) {
-                        write!(writer, ": {detail}")?;
-                    }
-                    writeln!(writer)
-                }
-                Verdict::Failed(Failure::OutOfMemory) => writeln!(writer, "out-of-memory"),
+                Verdict::Failed(failure) => writer.write_fmt(fmt!("{}\n", failure)),
                 _ => Ok(()),
             },
             bindings::spdm_attribute_SPDM_ATTRIBUTE_VERSION => match negotiated.version {

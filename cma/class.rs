@@ -88,27 +88,30 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Makes the entry `name` below `parent`.
+    /// Makes an entry below `parent`, named `prefix` and `name`.
     ///
     /// # Safety
     ///
-    /// `parent` is a registered device and stays so until the entry is dropped, and so does `class`.
+    /// `parent` is a registered device and stays so until the entry is dropped, and so does `class`. `name` is a
+    /// string.
     pub(crate) unsafe fn new(
         class: &Class,
         parent: *mut device,
-        name: &CStr,
+        prefix: &'static CStr,
+        name: *const c_char,
         attester: Arc<Attester>,
     ) -> Result<Self> {
         let data = Arc::into_raw(attester);
-        // SAFETY: `class` is registered, `parent` is valid by the contract, and the format takes one string.
+        // SAFETY: `class` is registered, `parent` is valid by the contract, and the format takes two strings.
         let dev = unsafe {
             bindings::device_create(
                 class.class.get(),
                 parent,
                 0,
                 data.cast_mut().cast::<c_void>(),
-                c"%s".as_char_ptr(),
-                name.as_char_ptr(),
+                c"%s%s".as_char_ptr(),
+                prefix.as_char_ptr(),
+                name,
             )
         };
         let dev = match kernel::error::from_err_ptr(dev) {

@@ -14,9 +14,7 @@ use kernel::{
         device,
         pci_dev, //
     },
-    device::Device,
-    prelude::*,
-    str::CString, //
+    ffi::c_char,
 };
 
 /// A counted reference to a PCI function.
@@ -60,11 +58,10 @@ impl Function {
         unsafe { &raw mut (*self.0.as_ptr()).dev }
     }
 
-    /// Name for `/sys/class/spdm`: `pci-` and the address.
-    pub(crate) fn entry_name(&self) -> Result<CString> {
-        // SAFETY: `self.0` is valid, and a registered device has a name.
-        let dev: &Device = unsafe { Device::from_raw(self.as_device()) };
-        CString::try_from_fmt(fmt!("pci-{}", dev.name().to_str().map_err(|_| EINVAL)?))
+    /// The function's address, a string that lives as long as the device is registered.
+    pub(crate) fn name(&self) -> *const c_char {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::dev_name(self.as_device()) }
     }
 
     /// What the function's certificate has to say about it (PCIe r6.0 section 6.31.3).

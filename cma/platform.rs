@@ -4,6 +4,7 @@
 
 use crate::{
     attester::Cancel,
+    bindings,
     keyring::{
         Cma,
         KernelHash, //
@@ -13,9 +14,7 @@ use kernel::{
     prelude::*,
     time::{
         delay::fsleep,
-        Delta,
-        Instant,
-        Monotonic, //
+        Delta, //
     }, //
 };
 use spdm_core::{
@@ -31,6 +30,34 @@ use spdm_core::{
     }, //
 };
 
+/// Measures time from its making.
+///
+/// Unlike [`kernel::time::Instant`] it has no arithmetic that could panic.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch {
+    start_ns: i64,
+}
+
+impl Stopwatch {
+    /// Starts.
+    pub(crate) fn start() -> Self {
+        Self {
+            start_ns: Self::now_ns(),
+        }
+    }
+
+    /// Microseconds since the start.
+    pub(crate) fn elapsed_us(self) -> u64 {
+        let ns = Self::now_ns().saturating_sub(self.start_ns);
+        u64::try_from(ns).unwrap_or(0) / 1000
+    }
+
+    fn now_ns() -> i64 {
+        // SAFETY: `ktime_get()` may be called from any context that this module runs in.
+        unsafe { bindings::ktime_get() }
+    }
+}
+
 /// Shorter waits are not worth a cancellable sleep.
 const SHORT_US: u64 = 10_000;
 
@@ -38,7 +65,7 @@ const SHORT_US: u64 = 10_000;
 pub(crate) struct Kernel<'a> {
     cma: &'a Cma,
     cancel: &'a Cancel,
-    start: Instant<Monotonic>,
+    clock: Stopwatch,
 }
 
 impl<'a> Kernel<'a> {
@@ -47,7 +74,7 @@ impl<'a> Kernel<'a> {
         Self {
             cma,
             cancel,
-            start: Instant::now(),
+            clock: Stopwatch::start(),
         }
     }
 }
@@ -69,11 +96,11 @@ impl Platform for Kernel<'_> {
 
     fn nonce(&mut self, nonce: &mut [u8; 32]) {
         // SAFETY: `nonce` is valid for writes of its length.
-        unsafe { kernel::bindings::get_random_bytes(nonce.as_mut_ptr().cast(), nonce.len()) };
+        unsafe { bindings::get_random_bytes(nonce.as_mut_ptr().cast(), nonce.len()) };
     }
 
     fn now_us(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros_ceil()).unwrap_or(0)
+        self.clock.elapsed_us()
     }
 
     fn sleep_us(&mut self, us: u64) -> Result<(), Interrupted> {

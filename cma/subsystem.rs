@@ -30,6 +30,7 @@ use kernel::{
         device,
         workqueue_struct, //
     },
+    ffi::c_char,
     new_mutex,
     prelude::*,
     sync::{
@@ -60,7 +61,7 @@ pub(crate) struct Subsystem {
     #[pin]
     class: Class,
     #[pin]
-    functions: Mutex<KVec<Registration>>,
+    functions: Mutex<List>,
     cma: Arc<Cma>,
 }
 
@@ -75,7 +76,7 @@ impl Subsystem {
             try_pin_init!(Self {
                 queue: WorkQueue::new()?,
                 class <- Class::new(),
-                functions <- new_mutex!(KVec::new(), "spdm::Subsystem::functions"),
+                functions <- new_mutex!(List(None), "spdm::Subsystem::functions"),
                 cma,
             }),
             GFP_KERNEL,
@@ -94,9 +95,7 @@ impl Subsystem {
 
     /// The attester of the PCI function `dev`, if it has one.
     pub(crate) fn find(&self, dev: *mut device) -> Option<Arc<Attester>> {
-        let functions = self.functions.lock();
-        let registration = functions.iter().find(|function| function.is_of(dev))?;
-        Some(registration.attester.clone())
+        self.functions.lock().find(dev)
     }
 
     /// Makes an attester for a function that has CMA, and starts it.
@@ -113,7 +112,7 @@ impl Subsystem {
         if self.find(dev).is_some() || function.has_tsm() {
             return Ok(());
         }
-        let name = function.entry_name()?;
+        let name = function.name();
         let identity = function.identity();
         let attester = Attester::new(
             self.cma(),
@@ -123,20 +122,20 @@ impl Subsystem {
                 identity,
             },
         )?;
-        // SAFETY: By the contract, `dev` stays registered until the registration is removed.
+        // SAFETY: By the contract, `dev` stays registered until the registration is removed. Its name is a string.
         let mut registration =
-            unsafe { Registration::new(&self.class, dev, &name, attester.clone())? };
+            unsafe { Registration::new(&self.class, dev, c"pci-", name, attester.clone())? };
         // SAFETY: As above.
         registration.attributes = Some(unsafe { Attributes::new(dev)? });
 
-        let mut functions = self.functions.lock();
-        if let Err(error) = functions.reserve(1, GFP_KERNEL) {
-            // Dropping the registration waits for readers of attributes, who may wait for the lock.
-            drop(functions);
-            return Err(error.into());
-        }
-        functions.push(registration, GFP_KERNEL)?;
-        drop(functions);
+        let node = KBox::new(
+            Node {
+                registration,
+                next: None,
+            },
+            GFP_KERNEL,
+        )?;
+        self.functions.lock().push(node);
         // It was never enqueued, so it is not pending.
         let _ = self.queue.enqueue(attester);
         Ok(())
@@ -144,21 +143,58 @@ impl Subsystem {
 
     /// Removes the attester of the function `dev`, if it has one. An attestation that runs is cancelled.
     pub(crate) fn remove(&self, dev: *mut device) {
-        let mut functions = self.functions.lock();
-        let index = functions.iter().position(|function| function.is_of(dev));
-        let registration = index.and_then(|index| functions.remove(index).ok());
-        // Dropping it waits for readers of attributes, who may wait for the lock.
-        drop(functions);
-        drop(registration);
+        let node = self
+            .functions
+            .lock()
+            .take(|node| node.registration.is_of(dev));
+        // Not under the lock: dropping it waits for readers of attributes, who may wait for the lock.
+        drop(node);
     }
 
     fn remove_all(&self) {
         loop {
-            let registration = self.functions.lock().pop();
-            if registration.is_none() {
+            let node = self.functions.lock().take(|_| true);
+            if node.is_none() {
                 break;
             }
         }
+    }
+}
+
+/// The PCI functions that have an attester.
+struct List(Option<KBox<Node>>);
+
+struct Node {
+    registration: Registration,
+    next: Option<KBox<Node>>,
+}
+
+impl List {
+    fn push(&mut self, mut node: KBox<Node>) {
+        node.next = self.0.take();
+        self.0 = Some(node);
+    }
+
+    fn find(&self, dev: *mut device) -> Option<Arc<Attester>> {
+        let mut next = &self.0;
+        while let Some(node) = next {
+            if node.registration.is_of(dev) {
+                return Some(node.registration.attester.clone());
+            }
+            next = &node.next;
+        }
+        None
+    }
+
+    /// Takes the first node for which `wanted` is true.
+    fn take(&mut self, wanted: impl Fn(&Node) -> bool) -> Option<KBox<Node>> {
+        let mut cursor = &mut self.0;
+        while !wanted(cursor.as_deref()?) {
+            cursor = &mut cursor.as_mut()?.next;
+        }
+        let mut node = cursor.take()?;
+        *cursor = node.next.take();
+        Some(node)
     }
 }
 
@@ -185,15 +221,17 @@ impl Registration {
     ///
     /// # Safety
     ///
-    /// `parent` is registered and stays so until the registration is dropped, and so does `class`.
+    /// `parent` is registered and stays so until the registration is dropped, and so does `class`. `name` is a
+    /// string.
     pub(crate) unsafe fn new(
         class: &Class,
         parent: *mut device,
-        name: &CStr,
+        prefix: &'static CStr,
+        name: *const c_char,
         attester: Arc<Attester>,
     ) -> Result<Self> {
         // SAFETY: By the contract.
-        let entry = unsafe { Entry::new(class, parent, name, attester.clone())? };
+        let entry = unsafe { Entry::new(class, parent, prefix, name, attester.clone())? };
         attester.set_device(entry.device());
         Ok(Self {
             attributes: None,

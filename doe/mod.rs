@@ -6,17 +6,11 @@
 
 use crate::{
     bindings,
-    pci::Function, //
+    pci::Function,
+    platform::Stopwatch, //
 };
 use core::ptr::NonNull;
-use kernel::{
-    prelude::*,
-    time::{
-        Delta,
-        Instant,
-        Monotonic, //
-    }, //
-};
+use kernel::prelude::*;
 use spdm_core::transport::{
     Transport,
     TransportError, //
@@ -34,9 +28,9 @@ const CMA: u8 = bindings::PCI_DOE_FEATURE_CMA as u8;
 pub(crate) const MAX_MESSAGE_SIZE: usize = 4096;
 
 /// Time in which a mailbox has to answer (PCIe r6.0 section 6.30.2). The PCI core keeps it.
-const TIME_LIMIT: Delta = Delta::from_secs(1);
+const TIME_LIMIT_US: u64 = 1_000_000;
 
-/// An answer and the abort of a previous exchange may each take [`TIME_LIMIT`].
+/// An answer and the abort of a previous exchange may each take [`TIME_LIMIT_US`].
 const ROUND_TRIP_US: u32 = 2_000_000;
 
 /// The CMA mailbox of a function.
@@ -98,7 +92,7 @@ impl Transport for Doe<'_> {
         if self.function.is_disconnected() {
             return Err(TransportError::Gone);
         }
-        let started = Instant::<Monotonic>::now();
+        let stopwatch = Stopwatch::start();
         // SAFETY: The mailbox is alive by the contract of `Doe::new`; the buffers are valid for their lengths.
         let received = unsafe {
             bindings::pci_doe(
@@ -116,7 +110,7 @@ impl Transport for Doe<'_> {
             Ok(_) => Err(TransportError::TooLarge),
             Err(_) if self.function.is_disconnected() => Err(TransportError::Gone),
             // The PCI core says -EIO for everything: what took its time limit was a timeout.
-            Err(_) if started.elapsed() >= TIME_LIMIT => Err(TransportError::Timeout),
+            Err(_) if stopwatch.elapsed_us() >= TIME_LIMIT_US => Err(TransportError::Timeout),
             Err(_) => Err(TransportError::Io),
         }
     }
