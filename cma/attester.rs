@@ -5,6 +5,7 @@
 use crate::{
     api::Foreign,
     bindings,
+    cancel::Cancel,
     class,
     doe::{
         Doe,
@@ -22,13 +23,18 @@ use crate::{
     platform::{
         Kernel,
         Stopwatch, //
+    },
+    verdict::{
+        write_identity,
+        Failure,
+        Identity,
+        Verdict, //
     }, //
 };
 use core::fmt::Write;
 use kernel::{
-    alloc::AllocError,
     device::Device,
-    fmt,
+
     impl_has_work,
     new_condvar,
     new_mutex,
@@ -42,11 +48,9 @@ use kernel::{
         aref::ARef,
         Arc,
         CondVar,
-        CondVarTimeoutResult,
         Mutex,
         SetOnce, //
     },
-    time::msecs_to_jiffies,
     workqueue::{
         Work,
         WorkItem, //
@@ -54,9 +58,7 @@ use kernel::{
 };
 use spdm_core::{
     Authenticated,
-    ChainError,
     Config,
-    Interrupted,
     Reason,
     Report,
     Requester,
@@ -79,168 +81,24 @@ pub(crate) enum Endpoint {
     Foreign(Foreign),
 }
 
-/// Ends an attestation early.
-#[pin_data]
-pub(crate) struct Cancel {
-    #[pin]
-    cancelled: Mutex<bool>,
-    #[pin]
-    wakeup: CondVar,
-}
-
-impl Cancel {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            cancelled <- new_mutex!(false, "spdm::Cancel"),
-            wakeup <- new_condvar!("spdm::Cancel"),
-        })
-    }
-
-    fn cancel(&self) {
-        *self.cancelled.lock() = true;
-        self.wakeup.notify_all();
-    }
-
-    /// Whether the attestation goes on.
-    pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        if *self.cancelled.lock() {
-            return Err(Interrupted);
-        }
-        Ok(())
-    }
-
-    /// Sleeps until the time is over, the attestation is cancelled, or its caller gets a signal.
-    pub(crate) fn sleep_us(&self, us: u64) -> Result<(), Interrupted> {
-        let ms = u32::try_from(us.div_ceil(1000)).unwrap_or(u32::MAX);
-        // One more, because the current jiffy has begun already.
-        let mut left = msecs_to_jiffies(ms).saturating_add(1);
-        let mut cancelled = self.cancelled.lock();
-        while !*cancelled {
-            match self.wakeup.wait_interruptible_timeout(&mut cancelled, left) {
-                CondVarTimeoutResult::Timeout => return Ok(()),
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Signal { .. } => return Err(Interrupted),
-            }
-        }
-        Err(Interrupted)
-    }
-}
-
-/// What `state` says.
+/// Why a device is attested.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Not attested yet, or being attested.
-    Pending,
-    /// Proven.
-    Authenticated,
-    /// Attested in vain.
-    Failed,
-    /// The device has no means to prove anything.
-    Unsupported,
-}
-
-impl State {
-    /// The word in sysfs and in uevents.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Authenticated => "authenticated",
-            Self::Failed => "failed",
-            Self::Unsupported => "unsupported",
-        }
-    }
-}
-
-/// How the last attestation ended. What is not [`Verdict::Authenticated`] reads as not authenticated.
-enum Verdict {
-    Pending,
-    Authenticated(Authenticated<LeafKey>),
-    Failed(Failure),
-}
-
-/// Why an attestation failed.
-enum Failure {
-    /// By the protocol.
-    Protocol {
-        error: spdm_core::Error,
-        /// Which certificate it was, if the chain is not trusted.
-        detail: Option<CString>,
-    },
-    /// There was no memory to start it.
-    OutOfMemory,
-}
-
-impl From<AllocError> for Failure {
-    fn from(_: AllocError) -> Self {
-        Self::OutOfMemory
-    }
-}
-
-impl Failure {
-    fn state(&self) -> State {
-        match self {
-            Self::Protocol { error, .. } if is_unsupported(error.reason()) => State::Unsupported,
-            _ => State::Failed,
-        }
-    }
-
-    fn errno(&self) -> Error {
-        let Self::Protocol { error, .. } = self else {
-            return ENOMEM;
-        };
-        let errno = match error.reason() {
-            Reason::Timeout | Reason::Deadline => bindings::ETIMEDOUT,
-            Reason::Busy | Reason::NotReady => bindings::EBUSY,
-            Reason::Gone => bindings::ENODEV,
-            Reason::Interrupted => bindings::EINTR,
-            Reason::OutOfMemory => bindings::ENOMEM,
-            Reason::Transport => bindings::EIO,
-            Reason::Chain { error, .. } => match error {
-                ChainError::UntrustedRoot => bindings::ENOKEY,
-                ChainError::Expired | ChainError::NotYetValid => bindings::EKEYEXPIRED,
-                ChainError::Revoked => bindings::EKEYREVOKED,
-                ChainError::Internal => bindings::ENOMEM,
-                _ => bindings::EKEYREJECTED,
-            },
-            Reason::BadSignature => bindings::EKEYREJECTED,
-            reason if is_unsupported(reason) => bindings::EPROTONOSUPPORT,
-            _ => bindings::EPROTO,
-        };
-        Error::from_errno(-(errno as i32))
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Protocol { error, detail } = self else {
-            return f.write_str("out-of-memory");
-        };
-        core::fmt::Display::fmt(error, f)?;
-        match detail.as_ref().and_then(|detail| detail.to_str().ok()) {
-            Some(detail) => write!(f, ": {detail}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether device and kernel have no common ground, as opposed to a device that breaks a rule.
-fn is_unsupported(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::UnsupportedVersion
-            | Reason::NoCertificateCapability
-            | Reason::NoChallengeCapability
-            | Reason::MultiKeyOnly
-            | Reason::NothingToOffer
-            | Reason::NoAlgorithm
-    )
+enum Occasion {
+    /// It was found, or somebody asked.
+    Request,
+    /// The system resumes: devices are awake, and runtime power management is off.
+    Resume,
 }
 
 /// What user space sees of an attester.
 struct Status {
     /// An attestation is under way.
     running: bool,
+    /// An attestation was cancelled because the system suspends, or its verdict was dropped.
+    owed: bool,
     verdict: Verdict,
+    /// Which device this is, since it was first authenticated.
+    identity: Option<Identity>,
     report: Report,
     /// When the last attestation ended, in seconds since the epoch; 0 if none has.
     attested_at: i64,
@@ -290,7 +148,9 @@ impl Attester {
                 status <- new_mutex!(
                     Status {
                         running: false,
+                        owed: false,
                         verdict: Verdict::Pending,
+                        identity: None,
                         report: Report::default(),
                         attested_at: 0,
                         duration_us: 0,
@@ -326,19 +186,49 @@ impl Attester {
     /// Waits until there is a verdict. Attestations have a deadline, so this ends.
     pub(crate) fn wait(&self) {
         let mut status = self.status.lock();
-        while matches!(status.verdict, Verdict::Pending) && self.cancel.check().is_ok() {
+        while matches!(status.verdict, Verdict::Pending) && !self.cancel.is_shut_down() {
             self.changed.wait(&mut status);
         }
     }
 
     /// Cancels what runs, waits for its end, and lets nothing start any more.
     pub(crate) fn shut_down(&self) {
-        self.cancel.cancel();
+        self.cancel.shut_down();
         let mut status = self.status.lock();
         // Whoever waits for a verdict that will not come.
         self.changed.notify_all();
         while status.running {
             self.changed.wait(&mut status);
+        }
+    }
+
+    /// Drops the verdict, because the system suspends and the device may be another one after that.
+    ///
+    /// Cancels what runs and waits for its end; nothing starts before [`Attester::resume`].
+    pub(crate) fn suspend(&self) {
+        self.cancel.suspend();
+        let mut status = self.status.lock();
+        while status.running {
+            status.owed = true;
+            self.changed.wait(&mut status);
+        }
+        if matches!(status.verdict, Verdict::Authenticated(_)) {
+            status.owed = true;
+            let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
+            drop(status);
+            drop(dropped);
+        }
+    }
+
+    /// Attests the device again if [`Attester::suspend`] dropped a verdict or cancelled an attestation.
+    ///
+    /// The system resumes: neither user space nor the device's driver runs.
+    pub(crate) fn resume(&self) {
+        self.cancel.resume();
+        let owed = core::mem::take(&mut self.status.lock().owed);
+        if owed {
+            // The verdict says what went wrong.
+            let _ = self.attest_on(Occasion::Resume);
         }
     }
 
@@ -348,14 +238,26 @@ impl Attester {
     ///
     /// Why the device is not authenticated.
     pub(crate) fn attest(&self) -> Result {
+        self.attest_on(Occasion::Request)
+    }
+
+    fn attest_on(&self, occasion: Occasion) -> Result {
         let mut status = self.status.lock();
         while status.running {
             if self.changed.wait_interruptible(&mut status) {
                 return Err(EINTR);
             }
         }
-        self.cancel.check().map_err(|_| ENODEV)?;
+        if self.cancel.is_shut_down() {
+            return Err(ENODEV);
+        }
+        if self.cancel.check().is_err() {
+            // It will be made up for after the system has resumed.
+            status.owed = true;
+            return Err(EBUSY);
+        }
         status.running = true;
+        let identity = status.identity;
         // The verdict is dropped before it can be stale.
         let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
         drop(status);
@@ -363,24 +265,22 @@ impl Attester {
 
         let stopwatch = Stopwatch::start();
         let mut report = Report::default();
-        let (verdict, state, result) = match self.exchange(&mut report) {
-            Ok(authenticated) => {
-                self.log(None);
-                (
-                    Verdict::Authenticated(authenticated),
-                    State::Authenticated,
-                    Ok(()),
-                )
-            }
-            Err(failure) => {
-                self.log(Some(&failure));
-                let (state, errno) = (failure.state(), failure.errno());
-                (Verdict::Failed(failure), state, Err(errno))
-            }
+        let verdict = match self.exchange(occasion, identity.as_ref(), &mut report) {
+            Ok(authenticated) => Verdict::Authenticated(authenticated),
+            Err(failure) => Verdict::Failed(failure),
+        };
+        self.log(&verdict);
+        let state = verdict.state();
+        let result = match &verdict {
+            Verdict::Failed(failure) => Err(failure.errno()),
+            _ => Ok(()),
         };
 
         let mut status = self.status.lock();
         status.running = false;
+        if let Verdict::Authenticated(authenticated) = &verdict {
+            status.identity = Some(*authenticated.leaf_key().identity());
+        }
         status.verdict = verdict;
         status.report = report;
         // SAFETY: No requirements.
@@ -395,32 +295,43 @@ impl Attester {
         result
     }
 
-    fn log(&self, failure: Option<&Failure>) {
-        match (self.device.as_ref(), failure) {
-            (Some(device), None) => dev_info!(device, "authenticated\n"),
-            (Some(device), Some(failure)) => {
-                dev_warn!(device, "not authenticated: {}\n", failure);
-            }
-            (None, _) => {}
+    fn log(&self, verdict: &Verdict) {
+        let Some(device) = self.device.as_ref() else {
+            return;
+        };
+        match verdict {
+            Verdict::Failed(failure) => dev_warn!(device, "not authenticated: {}\n", failure),
+            verdict => dev_info!(device, "{}\n", verdict.state().name()),
         }
     }
 
-    fn exchange(&self, report: &mut Report) -> Result<Authenticated<LeafKey>, Failure> {
-        match &self.endpoint {
+    /// Attests the device and checks that it is the one it was.
+    fn exchange(
+        &self,
+        occasion: Occasion,
+        identity: Option<&Identity>,
+        report: &mut Report,
+    ) -> Result<Authenticated<LeafKey>, Failure> {
+        let authenticated = match &self.endpoint {
             Endpoint::Pci {
                 function,
                 mailbox,
                 identity,
             } => {
-                let _resumed = function.resume();
+                let _resumed = (occasion == Occasion::Request).then(|| function.resume());
                 // SAFETY: The bus notifier shuts the attester down before the function and its mailbox go, and that
                 // waits for this.
                 let mut transport = unsafe { Doe::new(*mailbox, function) };
-                self.exchange_over(&mut transport, Some(identity), report)
+                self.exchange_over(&mut transport, Some(identity), report)?
             }
             Endpoint::Foreign(foreign) => {
-                self.exchange_over(&mut foreign.transport(), None, report)
+                self.exchange_over(&mut foreign.transport(), None, report)?
             }
+        };
+        let found = *authenticated.leaf_key().identity();
+        match identity {
+            Some(identity) if *identity != found => Err(Failure::IdentityChanged(found)),
+            _ => Ok(authenticated),
         }
     }
 
@@ -469,12 +380,7 @@ impl Attester {
         };
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_STATE => {
-                let state = match &status.verdict {
-                    Verdict::Pending => State::Pending,
-                    Verdict::Authenticated(_) => State::Authenticated,
-                    Verdict::Failed(failure) => failure.state(),
-                };
-                writeln!(writer, "{}", state.name())
+                writeln!(writer, "{}", status.verdict.state().name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_REASON => match &status.verdict {
                 Verdict::Failed(failure) => writer.write_fmt(fmt!("{}\n", failure)),
@@ -503,11 +409,9 @@ impl Attester {
                 Some(slot) => writeln!(writer, "{slot}"),
                 None => Ok(()),
             },
-            bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => match leaf {
-                Some(leaf) => {
-                    for byte in leaf.identity() {
-                        write!(writer, "{byte:02x}")?;
-                    }
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => match &status.identity {
+                Some(identity) => {
+                    write_identity(writer, identity)?;
                     writeln!(writer)
                 }
                 None => Ok(()),

@@ -5,12 +5,10 @@
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
 use crate::{
-    attester::{
-        Attester,
-        State, //
-    },
+    attester::Attester,
     bindings,
-    subsystem, //
+    subsystem,
+    verdict::State, //
 };
 use core::fmt::Write;
 use kernel::{
@@ -59,6 +57,7 @@ impl Class {
                 let class = class {
                     name: c"spdm".as_char_ptr(),
                     dev_groups: (&raw mut bindings::spdm_class_groups).cast(),
+                    pm: &raw const PM_OPS,
                     ..Default::default()
                 };
                 // SAFETY: `slot` is valid for writes.
@@ -122,7 +121,10 @@ impl Entry {
                 return Err(error);
             }
         };
+        // Devices resume in parallel.
         // SAFETY: `dev` is a registered device.
+        unsafe { bindings::spdm_enable_async_suspend(dev) };
+        // SAFETY: As above.
         let device = unsafe { Device::get_device(dev) };
         // INVARIANT: `dev` was registered with `data`.
         Ok(Self { device })
@@ -144,6 +146,46 @@ impl Drop for Entry {
         // SAFETY: By the type invariant `data` is from `Arc::into_raw`, and nobody reads it any more.
         drop(unsafe { Arc::from_raw(data.cast::<Attester>()) });
     }
+}
+
+/// What happens when the system sleeps.
+///
+/// The noirq phase of a class device comes before that of its parent on the way down, and after it on the way up:
+/// there the PCI core has restored the parent's config space, and no driver has resumed.
+static PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
+    suspend_noirq: Some(suspend_noirq),
+    resume_noirq: Some(resume_noirq),
+    freeze_noirq: Some(suspend_noirq),
+    thaw_noirq: Some(resume_noirq),
+    poweroff_noirq: Some(suspend_noirq),
+    restore_noirq: Some(resume_noirq),
+    // SAFETY: All other members are function pointers, of which null is one.
+    ..unsafe { core::mem::zeroed() }
+};
+
+/// # Safety
+///
+/// `dev` is a device of the class.
+unsafe extern "C" fn suspend_noirq(dev: *mut device) -> c_int {
+    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as the device is registered.
+    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
+    attester.suspend();
+    0
+}
+
+/// # Safety
+///
+/// `dev` is a device of the class.
+unsafe extern "C" fn resume_noirq(dev: *mut device) -> c_int {
+    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as the device is registered.
+    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
+    // The device may be the one that memory would be written to.
+    // SAFETY: The scope is left below.
+    let flags = unsafe { bindings::spdm_noio_save() };
+    attester.resume();
+    // SAFETY: The scope was entered above.
+    unsafe { bindings::spdm_noio_restore(flags) };
+    0
 }
 
 /// The attribute `authenticated` of a PCI function, until it is dropped.

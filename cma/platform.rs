@@ -3,8 +3,8 @@
 //! Hashes, nonces and time for the requester.
 
 use crate::{
-    attester::Cancel,
     bindings,
+    cancel::Cancel,
     keyring::{
         Cma,
         KernelHash, //

@@ -2,6 +2,7 @@
 #include <linux/export.h>
 #include <linux/kernfs.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched/mm.h>
 
 #include "shim.h"
 #include "spdm.h"
@@ -110,6 +111,21 @@ void spdm_pci_resume(struct pci_dev *pdev)
 void spdm_pci_release(struct pci_dev *pdev)
 {
 	pm_runtime_put(&pdev->dev);
+}
+
+void spdm_enable_async_suspend(struct device *dev)
+{
+	device_enable_async_suspend(dev);
+}
+
+unsigned int spdm_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void spdm_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
 }
 
 /* The functions of spdm.h are in api.rs. */

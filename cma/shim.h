@@ -31,6 +31,9 @@ extern const struct attribute_group *spdm_pci_groups[];
 bool spdm_pci_has_tsm(struct pci_dev *pdev);
 void spdm_pci_resume(struct pci_dev *pdev);
 void spdm_pci_release(struct pci_dev *pdev);
+void spdm_enable_async_suspend(struct device *dev);
+unsigned int spdm_noio_save(void);
+void spdm_noio_restore(unsigned int flags);
 
 /* In cma/, in Rust. */
 ssize_t spdm_class_show(struct device *dev, enum spdm_attribute attribute, char *page);

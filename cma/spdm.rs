@@ -9,10 +9,12 @@ mod api;
 mod attester;
 mod bindings;
 mod bus;
+mod cancel;
 mod class;
 mod pci;
 mod platform;
 mod subsystem;
+mod verdict;
 
 #[path = "../doe/mod.rs"]
 mod doe;

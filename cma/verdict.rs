@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How an attestation ended.
+
+use crate::{
+    bindings,
+    keyring::LeafKey, //
+};
+use core::fmt::Write;
+use kernel::{
+    alloc::AllocError,
+    fmt,
+    prelude::*,
+    str::CString, //
+};
+use spdm_core::{
+    Authenticated,
+    ChainError,
+    Reason, //
+};
+
+/// What `state` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not attested yet, or being attested.
+    Pending,
+    /// Proven.
+    Authenticated,
+    /// Attested in vain.
+    Failed,
+    /// The device has no means to prove anything.
+    Unsupported,
+}
+
+impl State {
+    /// The word in sysfs and in uevents.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Authenticated => "authenticated",
+            Self::Failed => "failed",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// How the last attestation ended. What is not [`Verdict::Authenticated`] reads as not authenticated.
+pub(crate) enum Verdict {
+    /// There is none yet, or it was dropped because it could be stale.
+    Pending,
+    /// Proven.
+    Authenticated(Authenticated<LeafKey>),
+    /// Not proven.
+    Failed(Failure),
+}
+
+impl Verdict {
+    /// The word for user space.
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Self::Pending => State::Pending,
+            Self::Authenticated(_) => State::Authenticated,
+            Self::Failed(failure) => failure.state(),
+        }
+    }
+}
+
+/// Identity of a device: SHA-256 of its leaf certificate's SubjectPublicKeyInfo.
+pub(crate) type Identity = [u8; 32];
+
+/// Why an attestation failed.
+pub(crate) enum Failure {
+    /// By the protocol.
+    Protocol {
+        /// What went wrong.
+        error: spdm_core::Error,
+        /// Which certificate it was, if the chain is not trusted.
+        detail: Option<CString>,
+    },
+    /// The device proved that it is another one than before.
+    IdentityChanged(Identity),
+    /// There was no memory to start it.
+    OutOfMemory,
+}
+
+impl From<AllocError> for Failure {
+    fn from(_: AllocError) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl Failure {
+    /// The word for user space.
+    fn state(&self) -> State {
+        match self {
+            Self::Protocol { error, .. } if is_unsupported(error.reason()) => State::Unsupported,
+            _ => State::Failed,
+        }
+    }
+
+    /// What a writer of `re` gets.
+    pub(crate) fn errno(&self) -> Error {
+        let error = match self {
+            Self::Protocol { error, .. } => error,
+            Self::IdentityChanged(_) => return errno(bindings::EKEYREJECTED),
+            Self::OutOfMemory => return ENOMEM,
+        };
+        errno(match error.reason() {
+            Reason::Timeout | Reason::Deadline => bindings::ETIMEDOUT,
+            Reason::Busy | Reason::NotReady => bindings::EBUSY,
+            Reason::Gone => bindings::ENODEV,
+            Reason::Interrupted => bindings::EINTR,
+            Reason::OutOfMemory => bindings::ENOMEM,
+            Reason::Transport => bindings::EIO,
+            Reason::Chain { error, .. } => match error {
+                ChainError::UntrustedRoot => bindings::ENOKEY,
+                ChainError::Expired | ChainError::NotYetValid => bindings::EKEYEXPIRED,
+                ChainError::Revoked => bindings::EKEYREVOKED,
+                ChainError::Internal => bindings::ENOMEM,
+                _ => bindings::EKEYREJECTED,
+            },
+            Reason::BadSignature => bindings::EKEYREJECTED,
+            reason if is_unsupported(reason) => bindings::EPROTONOSUPPORT,
+            _ => bindings::EPROTO,
+        })
+    }
+}
+
+fn errno(errno: u32) -> Error {
+    Error::from_errno(-(errno as i32))
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol { error, detail } => {
+                core::fmt::Display::fmt(error, f)?;
+                match detail.as_ref().and_then(|detail| detail.to_str().ok()) {
+                    Some(detail) => write!(f, ": {detail}"),
+                    None => Ok(()),
+                }
+            }
+            Self::IdentityChanged(identity) => {
+                f.write_str("identity-changed: ")?;
+                write_identity(f, identity)
+            }
+            Self::OutOfMemory => f.write_str("out-of-memory"),
+        }
+    }
+}
+
+/// Writes an identity as user space sees it: 64 hexadecimal digits.
+pub(crate) fn write_identity(writer: &mut impl Write, identity: &Identity) -> fmt::Result {
+    identity
+        .iter()
+        .try_for_each(|byte| write!(writer, "{byte:02x}"))
+}
+
+/// Whether device and kernel have no common ground, as opposed to a device that breaks a rule.
+fn is_unsupported(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UnsupportedVersion
+            | Reason::NoCertificateCapability
+            | Reason::NoChallengeCapability
+            | Reason::MultiKeyOnly
+            | Reason::NothingToOffer
+            | Reason::NoAlgorithm
+    )
+}
