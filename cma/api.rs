@@ -14,6 +14,7 @@ use crate::{
         spdm_attester,
         spdm_transport, //
     },
+    policy::Policy,
     subsystem::{
         self,
         Registration, //
@@ -178,9 +179,10 @@ unsafe fn create(
     let subsystem =
         subsystem::running().ok_or(Error::from_errno(-(bindings::EPROBE_DEFER as c_int)))?;
     let attester: Arc<Attester> = Attester::new(
-        subsystem.cma(),
+        &subsystem,
         // INVARIANT: The contract is the invariant.
         Endpoint::Foreign(Foreign { transport, private }),
+        Policy::Audit,
     )?;
     // SAFETY: `dev` is registered by the contract, `name` a string; whoever uses this keeps the module loaded.
     let registration = unsafe { Registration::new(subsystem.class(), dev, c"", name, attester)? };

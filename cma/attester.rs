@@ -24,10 +24,17 @@ use crate::{
         Kernel,
         Stopwatch, //
     },
+    policy::{
+        Fence,
+        Policy, //
+    },
+    subsystem::Subsystem,
     verdict::{
+        parse_identity,
         write_identity,
         Failure,
         Identity,
+        State,
         Verdict, //
     }, //
 };
@@ -96,6 +103,7 @@ struct Status {
     running: bool,
     /// An attestation was cancelled because the system suspends, or its verdict was dropped.
     owed: bool,
+    policy: Policy,
     verdict: Verdict,
     /// Which device this is, since it was first authenticated.
     identity: Option<Identity>,
@@ -120,12 +128,19 @@ pub(crate) struct Attester {
     changed: CondVar,
     #[pin]
     cancel: Cancel,
+    #[pin]
+    fence: Fence,
+    #[pin]
+    fence_work: Work<Self, FENCE_WORK>,
     /// The device in `/sys/class/spdm`.
     device: SetOnce<ARef<Device>>,
 }
 
+const FENCE_WORK: u64 = 1;
+
 impl_has_work! {
     impl HasWork<Self> for Attester { self.work }
+    impl HasWork<Self, FENCE_WORK> for Attester { self.fence_work }
 }
 
 impl WorkItem for Attester {
@@ -137,19 +152,42 @@ impl WorkItem for Attester {
     }
 }
 
+impl WorkItem<FENCE_WORK> for Attester {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.move_fence();
+    }
+}
+
 impl Attester {
     /// Makes an attester, which has not attested yet.
-    pub(crate) fn new(cma: Arc<Cma>, endpoint: Endpoint) -> Result<Arc<Self>> {
-        Arc::pin_init(
+    ///
+    /// If drivers have to be kept away from a device that is not authenticated, they are from here on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        subsystem: &Subsystem,
+        endpoint: Endpoint,
+        policy: Policy,
+    ) -> Result<Arc<Self>> {
+        let attester = Arc::pin_init(
             pin_init!(Self {
-                cma,
+                cma: subsystem.cma(),
                 endpoint,
                 work <- new_work!("spdm::Attester::work"),
                 status <- new_mutex!(
                     Status {
                         running: false,
                         owed: false,
-                        verdict: Verdict::Pending,
+                        policy,
+                        verdict: if policy == Policy::Off {
+                            Verdict::Off
+                        } else {
+                            Verdict::Pending
+                        },
                         identity: None,
                         report: Report::default(),
                         attested_at: 0,
@@ -159,10 +197,16 @@ impl Attester {
                 ),
                 changed <- new_condvar!("spdm::Attester::changed"),
                 cancel <- Cancel::new(),
+                fence <- Fence::new(subsystem.fences()),
+                fence_work <- new_work!("spdm::Attester::fence_work"),
                 device: SetOnce::new(),
             }),
             GFP_KERNEL,
-        )
+        )?;
+        if let (Policy::Enforce, Some(function)) = (policy, attester.function()) {
+            attester.fence.raise(function)?;
+        }
+        Ok(attester)
     }
 
     /// Names the device that tells of changes.
@@ -200,6 +244,11 @@ impl Attester {
         while status.running {
             self.changed.wait(&mut status);
         }
+        drop(status);
+        // Drivers are nobody's concern any more.
+        if let Some(function) = self.function() {
+            self.fence.open(function);
+        }
     }
 
     /// Drops the verdict, because the system suspends and the device may be another one after that.
@@ -223,7 +272,7 @@ impl Attester {
     /// Attests the device again if [`Attester::suspend`] dropped a verdict or cancelled an attestation.
     ///
     /// The system resumes: neither user space nor the device's driver runs.
-    pub(crate) fn resume(&self) {
+    pub(crate) fn resume(self: &Arc<Self>) {
         self.cancel.resume();
         let owed = core::mem::take(&mut self.status.lock().owed);
         if owed {
@@ -237,11 +286,11 @@ impl Attester {
     /// # Errors
     ///
     /// Why the device is not authenticated.
-    pub(crate) fn attest(&self) -> Result {
+    pub(crate) fn attest(self: &Arc<Self>) -> Result {
         self.attest_on(Occasion::Request)
     }
 
-    fn attest_on(&self, occasion: Occasion) -> Result {
+    fn attest_on(self: &Arc<Self>, occasion: Occasion) -> Result {
         let mut status = self.status.lock();
         while status.running {
             if self.changed.wait_interruptible(&mut status) {
@@ -255,6 +304,9 @@ impl Attester {
             // It will be made up for after the system has resumed.
             status.owed = true;
             return Err(EBUSY);
+        }
+        if status.policy == Policy::Off {
+            return Err(EPERM);
         }
         status.running = true;
         let identity = status.identity;
@@ -278,6 +330,11 @@ impl Attester {
 
         let mut status = self.status.lock();
         status.running = false;
+        let verdict = if status.policy == Policy::Off {
+            Verdict::Off
+        } else {
+            verdict
+        };
         if let Verdict::Authenticated(authenticated) = &verdict {
             status.identity = Some(*authenticated.leaf_key().identity());
         }
@@ -286,13 +343,113 @@ impl Attester {
         // SAFETY: No requirements.
         status.attested_at = unsafe { bindings::ktime_get_real_seconds() };
         status.duration_us = stopwatch.elapsed_us();
+        if status.policy == Policy::Enforce && occasion == Occasion::Resume && result.is_err() {
+            // The driver resumes next, and is unbound when it has.
+            if let Some(function) = self.function() {
+                function.clear_master();
+                function.set_offline(true);
+            }
+        }
         self.changed.notify_all();
         drop(status);
 
+        self.enforce();
         if let Some(device) = self.device.as_ref() {
             class::notify_change(device, state);
         }
         result
+    }
+
+    /// Has drivers kept away from the device or let to it, as policy and verdict say.
+    pub(crate) fn enforce(self: &Arc<Self>) {
+        if self.function().is_some() {
+            // If it is pending already, it will see what is true when it runs.
+            let _ = self.fence.queue.enqueue::<_, FENCE_WORK>(self.clone());
+        }
+    }
+
+    fn move_fence(&self) {
+        let Some(function) = self.function() else {
+            return;
+        };
+        let status = self.status.lock();
+        let (policy, state) = (status.policy, status.verdict.state());
+        drop(status);
+        match (policy, state) {
+            // Removal unbinds the driver by itself.
+            _ if self.cancel.is_shut_down() => {}
+            (Policy::Enforce, State::Authenticated) | (Policy::Off | Policy::Audit, _) => {
+                self.fence.open(function);
+            }
+            // There will be a verdict.
+            (Policy::Enforce, State::Pending) => {}
+            (Policy::Enforce, _) => {
+                if self.fence.close(function).is_err() {
+                    pr_err!("no memory to keep drivers away\n");
+                }
+            }
+        }
+    }
+
+    /// Changes the policy of the device.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `word` is none, `EOPNOTSUPP` if the device is none that drivers can be kept away from.
+    fn set_policy(self: &Arc<Self>, word: &[u8]) -> Result {
+        let policy = Policy::parse(word)?;
+        let Some(function) = self.function() else {
+            return Err(EOPNOTSUPP);
+        };
+        let mut status = self.status.lock();
+        let before = core::mem::replace(&mut status.policy, policy);
+        let attest = before == Policy::Off && policy != Policy::Off;
+        let dropped = if policy == Policy::Off {
+            Some(core::mem::replace(&mut status.verdict, Verdict::Off))
+        } else {
+            None
+        };
+        let authenticated = matches!(status.verdict, Verdict::Authenticated(_));
+        drop(status);
+        drop(dropped);
+
+        if policy == Policy::Enforce && !authenticated {
+            self.fence.raise(function)?;
+        }
+        if attest {
+            // The verdict says what went wrong.
+            let _ = self.attest();
+        }
+        self.enforce();
+        Ok(())
+    }
+
+    /// Makes `text` the identity that the device has to prove, instead of the one it had.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is none; or as [`Attester::attest`].
+    fn accept(self: &Arc<Self>, text: &[u8]) -> Result {
+        let identity = parse_identity(text)?;
+        self.status.lock().identity = Some(identity);
+        self.attest()
+    }
+
+    /// Stores to an attribute of the class device.
+    ///
+    /// # Errors
+    ///
+    /// As the attribute has it.
+    pub(crate) fn store(
+        self: &Arc<Self>,
+        attribute: bindings::spdm_attribute,
+        text: &[u8],
+    ) -> Result {
+        match attribute {
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => self.set_policy(text),
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => self.accept(text),
+            _ => Err(EINVAL),
+        }
     }
 
     fn log(&self, verdict: &Verdict) {
@@ -424,6 +581,9 @@ impl Attester {
                 Some(leaf) => writeln!(writer, "{}", leaf.issuer()),
                 None => Ok(()),
             },
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => {
+                writeln!(writer, "{}", status.policy.name())
+            }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ATTESTED_AT if status.attested_at != 0 => {
                 writeln!(writer, "{}", status.attested_at)
             }

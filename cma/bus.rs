@@ -92,6 +92,12 @@ unsafe extern "C" fn notified(
                 attester.wait();
             }
         }
+        // Somebody may have set the name of a driver by hand.
+        bindings::bus_notifier_event_BUS_NOTIFY_BOUND_DRIVER => {
+            if let Some(attester) = subsystem.find(dev) {
+                attester.enforce();
+            }
+        }
         _ => {}
     }
     bindings::NOTIFY_OK as c_int

@@ -28,7 +28,8 @@ use kernel::{
     str::Formatter,
     sync::{
         aref::ARef,
-        Arc, //
+        Arc,
+        ArcBorrow, //
     },
     types::Opaque, //
 };
@@ -167,18 +168,25 @@ static PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
 ///
 /// `dev` is a device of the class.
 unsafe extern "C" fn suspend_noirq(dev: *mut device) -> c_int {
-    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as the device is registered.
-    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
-    attester.suspend();
+    // SAFETY: By the contract.
+    unsafe { attester(dev) }.suspend();
     0
+}
+
+/// # Safety
+///
+/// `dev` is a device of the class, which is registered.
+unsafe fn attester(dev: *mut device) -> Arc<Attester> {
+    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as the device is registered.
+    unsafe { ArcBorrow::from_raw(bindings::dev_get_drvdata(dev).cast::<Attester>()) }.into()
 }
 
 /// # Safety
 ///
 /// `dev` is a device of the class.
 unsafe extern "C" fn resume_noirq(dev: *mut device) -> c_int {
-    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as the device is registered.
-    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
+    // SAFETY: By the contract.
+    let attester = unsafe { attester(dev) };
     // The device may be the one that memory would be written to.
     // SAFETY: The scope is left below.
     let flags = unsafe { bindings::spdm_noio_save() };
@@ -273,11 +281,33 @@ unsafe extern "C" fn spdm_class_show(
     attribute: bindings::spdm_attribute,
     page: *mut c_char,
 ) -> isize {
-    // SAFETY: The driver data is a pointer from `Arc::into_raw` for as long as attributes are shown.
-    let attester = unsafe { &*bindings::dev_get_drvdata(dev).cast::<Attester>() };
+    // SAFETY: By the contract; attributes are there only while the device is registered.
+    let attester = unsafe { attester(dev) };
     // SAFETY: By the contract.
     let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
     show(page, |writer| attester.show(attribute, writer))
+}
+
+/// Stores to one attribute of a class device. Called by shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the class, `page` has `count` bytes.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_store(
+    dev: *mut device,
+    attribute: bindings::spdm_attribute,
+    page: *const c_char,
+    count: usize,
+) -> isize {
+    // SAFETY: By the contract; attributes are there only while the device is registered.
+    let attester = unsafe { attester(dev) };
+    // SAFETY: By the contract.
+    let text = unsafe { core::slice::from_raw_parts(page.cast::<u8>(), count) };
+    match attester.store(attribute, text.trim_ascii()) {
+        Ok(()) => isize::try_from(count).unwrap_or(isize::MAX),
+        Err(error) => error.to_errno() as isize,
+    }
 }
 
 /// Shows `authenticated` of a PCI function. Called by shim.c.

@@ -14,7 +14,9 @@ use kernel::{
         device,
         pci_dev, //
     },
+    error::to_result,
     ffi::c_char,
+    prelude::*, //
 };
 
 /// A counted reference to a PCI function.
@@ -93,6 +95,43 @@ impl Function {
     pub(crate) fn has_tsm(&self) -> bool {
         // SAFETY: `self.0` is valid by the type invariant.
         unsafe { bindings::spdm_pci_has_tsm(self.as_raw()) }
+    }
+
+    /// Lets no driver match that is not bound already.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn block_drivers(&self) -> Result {
+        // SAFETY: `self.0` is valid by the type invariant.
+        to_result(unsafe { bindings::spdm_pci_block_drivers(self.as_raw()) })
+    }
+
+    /// Undoes [`Function::block_drivers`] and binds a driver that matches.
+    pub(crate) fn allow_drivers(&self) {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::spdm_pci_allow_drivers(self.as_raw()) };
+    }
+
+    /// Unbinds the driver, if there is one.
+    pub(crate) fn unbind_driver(&self) {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::device_release_driver(self.as_device()) };
+    }
+
+    /// Takes bus mastering from the function: it can neither read nor write memory, nor interrupt with messages.
+    pub(crate) fn clear_master(&self) {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::pci_clear_master(self.as_raw()) };
+    }
+
+    /// Makes the PCI core refuse accesses to the function's config space, so that its driver cannot enable bus
+    /// mastering again, or ends that.
+    ///
+    /// A function that is gone stays offline.
+    pub(crate) fn set_offline(&self, offline: bool) {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::spdm_pci_set_offline(self.as_raw(), offline) };
     }
 
     /// Keeps the function in D0 while the guard lives.

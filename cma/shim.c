@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/export.h>
 #include <linux/kernfs.h>
+#include <linux/moduleparam.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched/mm.h>
 
@@ -15,13 +16,27 @@ static ssize_t _name##_show(struct device *dev,				\
 }									\
 static DEVICE_ATTR_RO(_name)
 
+#define SPDM_CLASS_ATTRIBUTE_RW(_name, _attribute)			\
+static ssize_t _name##_show(struct device *dev,				\
+			    struct device_attribute *attr, char *page)	\
+{									\
+	return spdm_class_show(dev, _attribute, page);			\
+}									\
+static ssize_t _name##_store(struct device *dev,			\
+			     struct device_attribute *attr,		\
+			     const char *page, size_t count)		\
+{									\
+	return spdm_class_store(dev, _attribute, page, count);		\
+}									\
+static DEVICE_ATTR_RW(_name)
+
 SPDM_CLASS_ATTRIBUTE(state, SPDM_ATTRIBUTE_STATE);
 SPDM_CLASS_ATTRIBUTE(reason, SPDM_ATTRIBUTE_REASON);
 SPDM_CLASS_ATTRIBUTE(version, SPDM_ATTRIBUTE_VERSION);
 SPDM_CLASS_ATTRIBUTE(algorithms, SPDM_ATTRIBUTE_ALGORITHMS);
 SPDM_CLASS_ATTRIBUTE(capabilities, SPDM_ATTRIBUTE_CAPABILITIES);
 SPDM_CLASS_ATTRIBUTE(slot, SPDM_ATTRIBUTE_SLOT);
-SPDM_CLASS_ATTRIBUTE(identity, SPDM_ATTRIBUTE_IDENTITY);
+SPDM_CLASS_ATTRIBUTE_RW(identity, SPDM_ATTRIBUTE_IDENTITY);
 SPDM_CLASS_ATTRIBUTE(subject, SPDM_ATTRIBUTE_SUBJECT);
 SPDM_CLASS_ATTRIBUTE(issuer, SPDM_ATTRIBUTE_ISSUER);
 SPDM_CLASS_ATTRIBUTE(attested_at, SPDM_ATTRIBUTE_ATTESTED_AT);
@@ -29,6 +44,8 @@ SPDM_CLASS_ATTRIBUTE(duration_us, SPDM_ATTRIBUTE_DURATION_US);
 SPDM_CLASS_ATTRIBUTE(exchanges, SPDM_ATTRIBUTE_EXCHANGES);
 SPDM_CLASS_ATTRIBUTE(bytes_sent, SPDM_ATTRIBUTE_BYTES_SENT);
 SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
+
+SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
 
 static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_state.attr,
@@ -45,6 +62,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_exchanges.attr,
 	&dev_attr_bytes_sent.attr,
 	&dev_attr_bytes_received.attr,
+	&dev_attr_policy.attr,
 	NULL
 };
 
@@ -111,6 +129,59 @@ void spdm_pci_resume(struct pci_dev *pdev)
 void spdm_pci_release(struct pci_dev *pdev)
 {
 	pm_runtime_put(&pdev->dev);
+}
+
+/* A name that no driver has. */
+#define SPDM_NO_DRIVER "spdm-not-authenticated"
+
+/* Let no driver match; what user space had set is forgotten. */
+int spdm_pci_block_drivers(struct pci_dev *pdev)
+{
+	return device_set_driver_override(&pdev->dev, SPDM_NO_DRIVER);
+}
+
+/* Undo spdm_pci_block_drivers(), unless user space has set another override. */
+void spdm_pci_allow_drivers(struct pci_dev *pdev)
+{
+	bool ours = false;
+
+	scoped_guard(spinlock, &pdev->dev.driver_override.lock) {
+		const char *name = pdev->dev.driver_override.name;
+
+		ours = name && !strcmp(name, SPDM_NO_DRIVER);
+	}
+	if (ours)
+		device_set_driver_override(&pdev->dev, "");
+	if (device_attach(&pdev->dev) < 0)
+		pci_dbg(pdev, "no driver\n");
+}
+
+/* Config space accesses fail while the channel is in this state. */
+void spdm_pci_set_offline(struct pci_dev *pdev, bool offline)
+{
+	if (offline) {
+		xchg(&pdev->error_state, pci_channel_io_perm_failure);
+	} else if (pci_dev_is_disconnected(pdev)) {
+		xchg(&pdev->error_state, pci_channel_io_normal);
+		if (!pci_device_is_present(pdev))
+			xchg(&pdev->error_state, pci_channel_io_perm_failure);
+	}
+}
+
+static char *policy = IS_ENABLED(CONFIG_SPDM_POLICY_ENFORCE) ? "enforce" :
+		      IS_ENABLED(CONFIG_SPDM_POLICY_OFF) ? "off" : "audit";
+module_param(policy, charp, 0444);
+MODULE_PARM_DESC(policy, "Policy of devices: audit, enforce or off");
+
+enum spdm_policy spdm_default_policy(void)
+{
+	if (sysfs_streq(policy, "off"))
+		return SPDM_POLICY_OFF;
+	if (sysfs_streq(policy, "audit"))
+		return SPDM_POLICY_AUDIT;
+	if (!sysfs_streq(policy, "enforce"))
+		pr_err_once("spdm: policy=%s is unknown: taken as enforce\n", policy);
+	return SPDM_POLICY_ENFORCE;
 }
 
 void spdm_enable_async_suspend(struct device *dev)

@@ -23,6 +23,14 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_EXCHANGES,
 	SPDM_ATTRIBUTE_BYTES_SENT,
 	SPDM_ATTRIBUTE_BYTES_RECEIVED,
+	SPDM_ATTRIBUTE_POLICY,
+};
+
+/* What follows from a verdict; see policy.rs. */
+enum spdm_policy {
+	SPDM_POLICY_OFF,
+	SPDM_POLICY_AUDIT,
+	SPDM_POLICY_ENFORCE,
 };
 
 /* In shim.c. */
@@ -31,12 +39,18 @@ extern const struct attribute_group *spdm_pci_groups[];
 bool spdm_pci_has_tsm(struct pci_dev *pdev);
 void spdm_pci_resume(struct pci_dev *pdev);
 void spdm_pci_release(struct pci_dev *pdev);
+int spdm_pci_block_drivers(struct pci_dev *pdev);
+void spdm_pci_allow_drivers(struct pci_dev *pdev);
+void spdm_pci_set_offline(struct pci_dev *pdev, bool offline);
+enum spdm_policy spdm_default_policy(void);
 void spdm_enable_async_suspend(struct device *dev);
 unsigned int spdm_noio_save(void);
 void spdm_noio_restore(unsigned int flags);
 
 /* In cma/, in Rust. */
 ssize_t spdm_class_show(struct device *dev, enum spdm_attribute attribute, char *page);
+ssize_t spdm_class_store(struct device *dev, enum spdm_attribute attribute,
+			 const char *page, size_t count);
 ssize_t spdm_pci_authenticated_show(struct device *dev, char *page);
 int spdm_pci_authenticate(struct device *dev);
 

@@ -13,6 +13,7 @@ mod cancel;
 mod class;
 mod pci;
 mod platform;
+mod policy;
 mod subsystem;
 mod verdict;
 

@@ -19,7 +19,8 @@ use crate::{
     },
     doe::Mailbox,
     keyring::Cma,
-    pci::Function, //
+    pci::Function,
+    policy::Policy, //
 };
 use core::{
     ops::Deref,
@@ -55,9 +56,10 @@ pub(crate) fn running() -> Option<Arc<Subsystem>> {
 /// What exists once.
 #[pin_data]
 pub(crate) struct Subsystem {
-    // Dropped first, and that waits for attestations. They hold no reference to the subsystem, so it is not
-    // dropped by one of them.
+    // Dropped first, and that waits for what is queued. Nothing that is holds a reference to the subsystem, so it is
+    // not dropped by that.
     queue: WorkQueue,
+    fences: WorkQueue,
     #[pin]
     class: Class,
     #[pin]
@@ -74,7 +76,8 @@ impl Subsystem {
         }
         Arc::pin_init(
             try_pin_init!(Self {
-                queue: WorkQueue::new()?,
+                queue: WorkQueue::new(c"spdm", 0)?,
+                fences: WorkQueue::new(c"spdm_fence", bindings::wq_flags_WQ_FREEZABLE)?,
                 class <- Class::new(),
                 functions <- new_mutex!(List(None), "spdm::Subsystem::functions"),
                 cma,
@@ -86,6 +89,13 @@ impl Subsystem {
     /// The keyring and the algorithms.
     pub(crate) fn cma(&self) -> Arc<Cma> {
         self.cma.clone()
+    }
+
+    /// Where attesters unbind drivers.
+    pub(crate) fn fences(&self) -> QueueRef {
+        // SAFETY: Attesters enqueue while they are registered and while they run, and all of them are waited for
+        // before the queue is dropped.
+        unsafe { self.fences.by_reference() }
     }
 
     /// The class.
@@ -114,13 +124,15 @@ impl Subsystem {
         }
         let name = function.name();
         let identity = function.identity();
+        let policy = Policy::of_new_devices();
         let attester = Attester::new(
-            self.cma(),
+            self,
             Endpoint::Pci {
                 function,
                 mailbox,
                 identity,
             },
+            policy,
         )?;
         // SAFETY: By the contract, `dev` stays registered until the registration is removed. Its name is a string.
         let mut registration =
@@ -136,8 +148,10 @@ impl Subsystem {
             GFP_KERNEL,
         )?;
         self.functions.lock().push(node);
-        // It was never enqueued, so it is not pending.
-        let _ = self.queue.enqueue(attester);
+        if policy != Policy::Off {
+            // It was never enqueued, so it is not pending.
+            let _ = self.queue.enqueue::<_, 0>(attester);
+        }
         Ok(())
     }
 
@@ -241,7 +255,7 @@ impl Registration {
     }
 
     /// The attester.
-    pub(crate) fn attester(&self) -> &Attester {
+    pub(crate) fn attester(&self) -> &Arc<Attester> {
         &self.attester
     }
 
@@ -267,16 +281,23 @@ unsafe impl Send for WorkQueue {}
 unsafe impl Sync for WorkQueue {}
 
 impl WorkQueue {
-    fn new() -> Result<Self> {
+    fn new(name: &'static CStr, flags: bindings::wq_flags) -> Result<Self> {
         // SAFETY: The format is a constant without arguments.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
-                c"spdm".as_char_ptr(),
-                bindings::wq_flags_WQ_UNBOUND,
+                name.as_char_ptr(),
+                bindings::wq_flags_WQ_UNBOUND | flags,
                 0,
             )
         };
         NonNull::new(queue).map(Self).ok_or(ENOMEM)
+    }
+
+    /// # Safety
+    ///
+    /// Nothing is enqueued through the result after the queue was dropped.
+    unsafe fn by_reference(&self) -> QueueRef {
+        QueueRef(self.0)
     }
 }
 
@@ -293,6 +314,28 @@ impl Drop for WorkQueue {
     fn drop(&mut self) {
         // SAFETY: The workqueue was allocated by `new`, and nothing is enqueued any more.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// A workqueue that somebody else owns.
+///
+/// # Invariants
+///
+/// The workqueue is valid whenever something is enqueued.
+#[derive(Clone, Copy)]
+pub(crate) struct QueueRef(NonNull<workqueue_struct>);
+
+// SAFETY: A workqueue may be used from any thread.
+unsafe impl Send for QueueRef {}
+// SAFETY: As above.
+unsafe impl Sync for QueueRef {}
+
+impl Deref for QueueRef {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        // SAFETY: By the type invariant.
+        unsafe { Queue::from_raw(self.0.as_ptr()) }
     }
 }
 

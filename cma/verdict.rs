@@ -30,6 +30,8 @@ pub(crate) enum State {
     Failed,
     /// The device has no means to prove anything.
     Unsupported,
+    /// The device is not attested, by policy.
+    Off,
 }
 
 impl State {
@@ -40,6 +42,7 @@ impl State {
             Self::Authenticated => "authenticated",
             Self::Failed => "failed",
             Self::Unsupported => "unsupported",
+            Self::Off => "off",
         }
     }
 }
@@ -52,6 +55,8 @@ pub(crate) enum Verdict {
     Authenticated(Authenticated<LeafKey>),
     /// Not proven.
     Failed(Failure),
+    /// Not asked for, by policy.
+    Off,
 }
 
 impl Verdict {
@@ -61,6 +66,7 @@ impl Verdict {
             Self::Pending => State::Pending,
             Self::Authenticated(_) => State::Authenticated,
             Self::Failed(failure) => failure.state(),
+            Self::Off => State::Off,
         }
     }
 }
@@ -147,6 +153,30 @@ impl fmt::Display for Failure {
             Self::OutOfMemory => f.write_str("out-of-memory"),
         }
     }
+}
+
+/// Reads what [`write_identity`] writes.
+///
+/// # Errors
+///
+/// `EINVAL` if it is none.
+pub(crate) fn parse_identity(text: &[u8]) -> Result<Identity> {
+    let mut identity = [0; 32];
+    let mut digits = text.iter();
+    for byte in &mut identity {
+        *byte = (digit(digits.next())? << 4) | digit(digits.next())?;
+    }
+    match digits.next() {
+        None => Ok(identity),
+        Some(_) => Err(EINVAL),
+    }
+}
+
+fn digit(character: Option<&u8>) -> Result<u8> {
+    let value = char::from(*character.ok_or(EINVAL)?).to_digit(16);
+    value
+        .and_then(|value| u8::try_from(value).ok())
+        .ok_or(EINVAL)
 }
 
 /// Writes an identity as user space sees it: 64 hexadecimal digits.

@@ -80,9 +80,8 @@ impl<'a> Anchor<'a> {
         let mut issuer: Option<Key> = None;
         while !certificates.is_empty() {
             let certificate = certificates.read().map_err(|_| ChainError::Malformed)?;
-            let key = Key::from_certificate(certificate.raw).map_err(|error| {
-                Refused::at(parse_error(error, &certificate), &certificate.subject)
-            })?;
+            let key = Key::from_certificate(certificate.raw)
+                .map_err(|error| Refused::at(parse_error(error, &certificate), &certificate.subject))?;
             // Each certificate is verified with the key of the one before it, and with no other.
             match &issuer {
                 Some(issuer) => key
@@ -172,15 +171,16 @@ impl LeafKey {
 
     fn verify(&self, signed: &Signed<'_>, signature: &[u8]) -> Result<(), SignatureError> {
         // The chain was verified for this algorithm, and the encoding has one size.
-        if signed.base_asym != self.base_asym || signature.len() != self.base_asym.signature_size()
-        {
+        if signed.base_asym != self.base_asym || signature.len() != self.base_asym.signature_size() {
             return Err(SignatureError::Bad);
         }
         let (key_algorithm, encoding) = match self.base_asym {
             BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
                 (c"rsa", c"pkcs1")
             }
-            BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => (c"ecdsa", c"p1363"),
+            BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => {
+                (c"ecdsa", c"p1363")
+            }
         };
         let signature = Signature::new(
             signature,

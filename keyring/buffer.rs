@@ -24,7 +24,9 @@ impl ChainBuf {
 impl ChainBuffer for ChainBuf {
     fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
         self.0.clear();
-        self.0.resize(len, 0, GFP_KERNEL).map_err(|_| OutOfMemory)?;
+        self.0
+            .resize(len, 0, GFP_KERNEL)
+            .map_err(|_| OutOfMemory)?;
         Ok(&mut self.0)
     }
 

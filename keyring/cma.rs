@@ -136,11 +136,7 @@ impl Cma {
                     added = added.saturating_add(1);
                 }
                 Err(error) => {
-                    pr_err!(
-                        "root certificate refused: {} ({:?})\n",
-                        name.as_str(),
-                        error
-                    );
+                    pr_err!("root certificate refused: {} ({:?})\n", name.as_str(), error);
                 }
             }
         }
@@ -254,10 +250,7 @@ impl Drop for KernelCredentials {
 /// # Invariants
 ///
 /// The pointer is valid, and `self` owns what it points to.
-struct SignatureAlgorithm(
-    NonNull<bindings::crypto_sig>,
-    PhantomData<bindings::crypto_sig>,
-);
+struct SignatureAlgorithm(NonNull<bindings::crypto_sig>, PhantomData<bindings::crypto_sig>);
 
 // SAFETY: The object belongs to no thread.
 unsafe impl Send for SignatureAlgorithm {}

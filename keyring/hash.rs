@@ -80,9 +80,7 @@ impl KernelHash {
                 )
             }
             #[cfg(not(CONFIG_CRYPTO_LIB_SHA3))]
-            BaseHash::Sha3_256 | BaseHash::Sha3_384 | BaseHash::Sha3_512 => {
-                return Err(Unsupported)
-            }
+            BaseHash::Sha3_256 | BaseHash::Sha3_384 | BaseHash::Sha3_512 => return Err(Unsupported),
         };
         // INVARIANT: Initialized above, each for its algorithm.
         Ok(Self(context))

@@ -214,9 +214,7 @@ impl CertificateKey<'_> {
     ///
     /// `ENOKEY`: it is not there; or another error of the search.
     pub(super) fn find_same(&self, keyring: &Key) -> Result<Key> {
-        let ids = self
-            .key
-            .payload(bindings::asymmetric_payload_bits_asym_key_ids);
+        let ids = self.key.payload(bindings::asymmetric_payload_bits_asym_key_ids);
         // SAFETY: The word is null or points to the key's identifiers, which live as long as the key.
         let ids = unsafe { ids.cast::<bindings::asymmetric_key_ids>().as_ref() }.ok_or(ENOKEY)?;
         // Issuer and serial number; subject key identifier.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What follows from a verdict.
+
+use crate::{
+    bindings,
+    pci::Function,
+    subsystem::QueueRef, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
+
+/// What follows from a verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// No message is sent to the device.
+    Off,
+    /// The device is attested, and user space is told.
+    Audit,
+    /// Drivers are kept away from the device unless it is authenticated.
+    Enforce,
+}
+
+impl Policy {
+    const ALL: [Self; 3] = [Self::Off, Self::Audit, Self::Enforce];
+
+    /// The word in sysfs and for the module parameter.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is none.
+    pub(crate) fn parse(word: &[u8]) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.name().as_bytes() == word)
+            .ok_or(EINVAL)
+    }
+
+    /// The policy of devices that are found from now on: the module parameter `policy`.
+    pub(crate) fn of_new_devices() -> Self {
+        // SAFETY: No requirements.
+        match unsafe { bindings::spdm_default_policy() } {
+            bindings::spdm_policy_SPDM_POLICY_OFF => Self::Off,
+            bindings::spdm_policy_SPDM_POLICY_ENFORCE => Self::Enforce,
+            _ => Self::Audit,
+        }
+    }
+}
+
+/// Keeps drivers away from a function, or lets them come.
+#[pin_data]
+pub(crate) struct Fence {
+    /// Whether it is up.
+    #[pin]
+    up: Mutex<bool>,
+    /// Where drivers are unbound: frozen while the system sleeps and devices may not be.
+    pub(crate) queue: QueueRef,
+}
+
+impl Fence {
+    /// The fence is down.
+    pub(crate) fn new(queue: QueueRef) -> impl PinInit<Self> {
+        pin_init!(Self {
+            up <- new_mutex!(false, "spdm::Fence"),
+            queue,
+        })
+    }
+
+    /// Keeps drivers away from a function that none is bound to yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn raise(&self, function: &Function) -> Result {
+        let mut up = self.up.lock();
+        if !*up {
+            function.block_drivers()?;
+            *up = true;
+        }
+        Ok(())
+    }
+
+    /// Keeps drivers away from `function`, unbinds the one that it has, and takes bus mastering from it.
+    ///
+    /// Waits for the driver; must not be called by who holds the device's lock.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. What can be done without memory has been done then.
+    pub(crate) fn close(&self, function: &Function) -> Result {
+        let raised = self.raise(function);
+        function.unbind_driver();
+        function.clear_master();
+        function.set_offline(false);
+        raised
+    }
+
+    /// Lets drivers come again, and binds one if there is one.
+    pub(crate) fn open(&self, function: &Function) {
+        let was_up = core::mem::replace(&mut *self.up.lock(), false);
+        if was_up {
+            function.allow_drivers();
+        }
+    }
+}
