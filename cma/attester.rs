@@ -34,6 +34,7 @@ use crate::{
         write_identity,
         Failure,
         Identity,
+        Proof,
         State,
         Verdict, //
     }, //
@@ -53,6 +54,11 @@ use kernel::{
     },
     sync::{
         aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
         Arc,
         CondVar,
         Mutex,
@@ -91,7 +97,9 @@ pub(crate) enum Endpoint {
 /// Why a device is attested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// It was found, or somebody asked.
+    /// It was found or reset, if it has not been attested since.
+    Need,
+    /// Somebody asked.
     Request,
     /// The system resumes: devices are awake, and runtime power management is off.
     Resume,
@@ -132,6 +140,8 @@ pub(crate) struct Attester {
     fence: Fence,
     #[pin]
     fence_work: Work<Self, FENCE_WORK>,
+    /// How often the device was reset, modulo 2^32.
+    resets: Atomic<u32>,
     /// The device in `/sys/class/spdm`.
     device: SetOnce<ARef<Device>>,
 }
@@ -148,7 +158,7 @@ impl WorkItem for Attester {
 
     fn run(this: Arc<Self>) {
         // The verdict says what went wrong.
-        let _ = this.attest();
+        let _ = this.attest_on(Occasion::Need);
     }
 }
 
@@ -199,6 +209,7 @@ impl Attester {
                 cancel <- Cancel::new(),
                 fence <- Fence::new(subsystem.fences()),
                 fence_work <- new_work!("spdm::Attester::fence_work"),
+                resets: Atomic::new(0),
                 device: SetOnce::new(),
             }),
             GFP_KERNEL,
@@ -224,13 +235,22 @@ impl Attester {
 
     /// Whether the last attestation proved the device.
     pub(crate) fn is_authenticated(&self) -> bool {
-        matches!(self.status.lock().verdict, Verdict::Authenticated(_))
+        self.status.lock().verdict.proof(self.resets()).is_some()
+    }
+
+    fn resets(&self) -> u32 {
+        self.resets.load(Acquire)
+    }
+
+    /// What the device proved is no longer so. Does not sleep.
+    pub(crate) fn make_stale(&self) {
+        self.resets.fetch_add(1, Release);
     }
 
     /// Waits until there is a verdict. Attestations have a deadline, so this ends.
     pub(crate) fn wait(&self) {
         let mut status = self.status.lock();
-        while matches!(status.verdict, Verdict::Pending) && !self.cancel.is_shut_down() {
+        while status.verdict.state(self.resets()) == State::Pending && !self.cancel.is_shut_down() {
             self.changed.wait(&mut status);
         }
     }
@@ -308,6 +328,9 @@ impl Attester {
         if status.policy == Policy::Off {
             return Err(EPERM);
         }
+        if occasion == Occasion::Need && status.verdict.state(self.resets()) != State::Pending {
+            return Ok(());
+        }
         status.running = true;
         let identity = status.identity;
         // The verdict is dropped before it can be stale.
@@ -318,11 +341,11 @@ impl Attester {
         let stopwatch = Stopwatch::start();
         let mut report = Report::default();
         let verdict = match self.exchange(occasion, identity.as_ref(), &mut report) {
-            Ok(authenticated) => Verdict::Authenticated(authenticated),
+            Ok(proof) => Verdict::Authenticated(proof),
             Err(failure) => Verdict::Failed(failure),
         };
-        self.log(&verdict);
-        let state = verdict.state();
+        let state = verdict.state(self.resets());
+        self.log(&verdict, state);
         let result = match &verdict {
             Verdict::Failed(failure) => Err(failure.errno()),
             _ => Ok(()),
@@ -335,8 +358,8 @@ impl Attester {
         } else {
             verdict
         };
-        if let Verdict::Authenticated(authenticated) = &verdict {
-            status.identity = Some(*authenticated.leaf_key().identity());
+        if let Verdict::Authenticated(proof) = &verdict {
+            status.identity = Some(*proof.authenticated.leaf_key().identity());
         }
         status.verdict = verdict;
         status.report = report;
@@ -373,7 +396,7 @@ impl Attester {
             return;
         };
         let status = self.status.lock();
-        let (policy, state) = (status.policy, status.verdict.state());
+        let (policy, state) = (status.policy, status.verdict.state(self.resets()));
         drop(status);
         match (policy, state) {
             // Removal unbinds the driver by itself.
@@ -409,7 +432,7 @@ impl Attester {
         } else {
             None
         };
-        let authenticated = matches!(status.verdict, Verdict::Authenticated(_));
+        let authenticated = status.verdict.proof(self.resets()).is_some();
         drop(status);
         drop(dropped);
 
@@ -424,14 +447,18 @@ impl Attester {
         Ok(())
     }
 
-    /// Makes `text` the identity that the device has to prove, instead of the one it had.
+    /// Makes `text` the identity that the device has to prove, instead of the one it had. If it is empty, the next
+    /// identity that the device proves is taken for its own.
     ///
     /// # Errors
     ///
     /// `EINVAL` if it is none; or as [`Attester::attest`].
     fn accept(self: &Arc<Self>, text: &[u8]) -> Result {
-        let identity = parse_identity(text)?;
-        self.status.lock().identity = Some(identity);
+        let identity = match text {
+            b"" => None,
+            text => Some(parse_identity(text)?),
+        };
+        self.status.lock().identity = identity;
         self.attest()
     }
 
@@ -452,13 +479,13 @@ impl Attester {
         }
     }
 
-    fn log(&self, verdict: &Verdict) {
+    fn log(&self, verdict: &Verdict, state: State) {
         let Some(device) = self.device.as_ref() else {
             return;
         };
         match verdict {
             Verdict::Failed(failure) => dev_warn!(device, "not authenticated: {}\n", failure),
-            verdict => dev_info!(device, "{}\n", verdict.state().name()),
+            _ => dev_info!(device, "{}\n", state.name()),
         }
     }
 
@@ -468,27 +495,35 @@ impl Attester {
         occasion: Occasion,
         identity: Option<&Identity>,
         report: &mut Report,
-    ) -> Result<Authenticated<LeafKey>, Failure> {
-        let authenticated = match &self.endpoint {
+    ) -> Result<Proof, Failure> {
+        let (authenticated, resets) = match &self.endpoint {
             Endpoint::Pci {
                 function,
                 mailbox,
                 identity,
             } => {
-                let _resumed = (occasion == Occasion::Request).then(|| function.resume());
+                let _resumed = (occasion != Occasion::Resume).then(|| function.resume());
+                // Waking it up may have been a reset, what comes from now on is not to be missed.
+                let resets = self.resets();
                 // SAFETY: The bus notifier shuts the attester down before the function and its mailbox go, and that
                 // waits for this.
                 let mut transport = unsafe { Doe::new(*mailbox, function) };
-                self.exchange_over(&mut transport, Some(identity), report)?
+                let authenticated = self.exchange_over(&mut transport, Some(identity), report)?;
+                (authenticated, resets)
             }
             Endpoint::Foreign(foreign) => {
-                self.exchange_over(&mut foreign.transport(), None, report)?
+                let resets = self.resets();
+                let authenticated = self.exchange_over(&mut foreign.transport(), None, report)?;
+                (authenticated, resets)
             }
         };
         let found = *authenticated.leaf_key().identity();
         match identity {
             Some(identity) if *identity != found => Err(Failure::IdentityChanged(found)),
-            _ => Ok(authenticated),
+            _ => Ok(Proof {
+                authenticated,
+                resets,
+            }),
         }
     }
 
@@ -531,13 +566,12 @@ impl Attester {
         let status = self.status.lock();
         let negotiated = &status.report.negotiated;
         let stats = &status.report.stats;
-        let leaf = match &status.verdict {
-            Verdict::Authenticated(authenticated) => Some(authenticated.leaf_key()),
-            _ => None,
-        };
+        let resets = self.resets();
+        let proof = status.verdict.proof(resets);
+        let leaf = proof.map(|proof| proof.authenticated.leaf_key());
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_STATE => {
-                writeln!(writer, "{}", status.verdict.state().name())
+                writeln!(writer, "{}", status.verdict.state(resets).name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_REASON => match &status.verdict {
                 Verdict::Failed(failure) => writer.write_fmt(fmt!("{}\n", failure)),

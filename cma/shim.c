@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/export.h>
 #include <linux/kernfs.h>
+#include <linux/kprobes.h>
 #include <linux/moduleparam.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched/mm.h>
@@ -167,6 +168,51 @@ void spdm_pci_set_offline(struct pci_dev *pdev, bool offline)
 			xchg(&pdev->error_state, pci_channel_io_perm_failure);
 	}
 }
+
+#ifdef CONFIG_KPROBES
+static void (*spdm_restored)(void *data, struct device *dev);
+static void *spdm_restored_data;
+
+static int spdm_restore_entry(struct kprobe *kp, struct pt_regs *regs)
+{
+	struct pci_dev *pdev = (struct pci_dev *)regs_get_kernel_argument(regs, 0);
+
+	spdm_restored(spdm_restored_data, &pdev->dev);
+	return 0;
+}
+
+/*
+ * There is no notifier of resets. Whatever resets a function or takes its
+ * power has the PCI core restore its config space, so listen there.
+ */
+static struct kprobe spdm_restore = {
+	.symbol_name = "pci_restore_state",
+	.pre_handler = spdm_restore_entry,
+};
+
+/* Have restored() called, which must not sleep, when a function was reset. */
+int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data)
+{
+	spdm_restored = restored;
+	spdm_restored_data = data;
+	return register_kprobe(&spdm_restore);
+}
+
+/* Undo spdm_watch_resets(); waits for calls that run. */
+void spdm_unwatch_resets(void)
+{
+	unregister_kprobe(&spdm_restore);
+}
+#else
+int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data)
+{
+	return -EOPNOTSUPP;
+}
+
+void spdm_unwatch_resets(void)
+{
+}
+#endif
 
 static char *policy = IS_ENABLED(CONFIG_SPDM_POLICY_ENFORCE) ? "enforce" :
 		      IS_ENABLED(CONFIG_SPDM_POLICY_OFF) ? "off" : "audit";

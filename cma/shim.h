@@ -43,6 +43,8 @@ int spdm_pci_block_drivers(struct pci_dev *pdev);
 void spdm_pci_allow_drivers(struct pci_dev *pdev);
 void spdm_pci_set_offline(struct pci_dev *pdev, bool offline);
 enum spdm_policy spdm_default_policy(void);
+int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data);
+void spdm_unwatch_resets(void);
 void spdm_enable_async_suspend(struct device *dev);
 unsigned int spdm_noio_save(void);
 void spdm_noio_restore(unsigned int flags);

@@ -31,12 +31,15 @@ use kernel::{
         device,
         workqueue_struct, //
     },
-    ffi::c_char,
-    new_mutex,
+    ffi::{
+        c_char,
+        c_void, //
+    },
+    new_spinlock,
     prelude::*,
     sync::{
         Arc,
-        Mutex, //
+        SpinLock, //
     },
     workqueue::Queue,
     InPlaceModule, //
@@ -63,7 +66,7 @@ pub(crate) struct Subsystem {
     #[pin]
     class: Class,
     #[pin]
-    functions: Mutex<List>,
+    functions: SpinLock<List>,
     cma: Arc<Cma>,
 }
 
@@ -79,7 +82,7 @@ impl Subsystem {
                 queue: WorkQueue::new(c"spdm", 0)?,
                 fences: WorkQueue::new(c"spdm_fence", bindings::wq_flags_WQ_FREEZABLE)?,
                 class <- Class::new(),
-                functions <- new_mutex!(List(None), "spdm::Subsystem::functions"),
+                functions <- new_spinlock!(List(None), "spdm::Subsystem::functions"),
                 cma,
             }),
             GFP_KERNEL,
@@ -106,6 +109,15 @@ impl Subsystem {
     /// The attester of the PCI function `dev`, if it has one.
     pub(crate) fn find(&self, dev: *mut device) -> Option<Arc<Attester>> {
         self.functions.lock().find(dev)
+    }
+
+    /// The function `dev` was reset, or had no power: what it proved is no longer so. Does not sleep.
+    fn restored(&self, dev: *mut device) {
+        if let Some(attester) = self.find(dev) {
+            attester.make_stale();
+            // If it is pending already, it will attest the device as it is now.
+            let _ = self.queue.enqueue::<_, 0>(attester);
+        }
     }
 
     /// Makes an attester for a function that has CMA, and starts it.
@@ -345,6 +357,7 @@ pub(crate) struct Module {
     // Nothing is found any more before what was found is removed.
     #[pin]
     notifier: Notifier,
+    resets: Option<Resets>,
     started: Started,
 }
 
@@ -355,12 +368,47 @@ impl InPlaceModule for Module {
 
         try_pin_init!(Self {
             started: Started::new()?,
+            resets: Resets::watch(&started.0),
             notifier <- Notifier::new(),
             _: {
                 bus::scan();
             },
         })
     }
+}
+
+/// Learns of resets while it lives.
+struct Resets(#[expect(dead_code)] Arc<Subsystem>);
+
+impl Resets {
+    fn watch(subsystem: &Arc<Subsystem>) -> Option<Self> {
+        let data = Arc::as_ptr(subsystem).cast_mut().cast();
+        // SAFETY: The function takes a subsystem, and `self` keeps it alive until it is called no more.
+        let error = unsafe { bindings::spdm_watch_resets(Some(restored), data) };
+        if error != 0 {
+            pr_warn!(
+                "no kprobe ({}): verdicts outlive resets of their devices\n",
+                error
+            );
+            return None;
+        }
+        Some(Self(subsystem.clone()))
+    }
+}
+
+impl Drop for Resets {
+    fn drop(&mut self) {
+        // SAFETY: `watch` succeeded.
+        unsafe { bindings::spdm_unwatch_resets() };
+    }
+}
+
+/// # Safety
+///
+/// `data` is a subsystem, `dev` a device of the PCI bus.
+unsafe extern "C" fn restored(data: *mut c_void, dev: *mut device) {
+    // SAFETY: By the contract.
+    unsafe { &*data.cast::<Subsystem>() }.restored(dev);
 }
 
 /// The subsystem runs while this lives.

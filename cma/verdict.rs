@@ -52,18 +52,36 @@ pub(crate) enum Verdict {
     /// There is none yet, or it was dropped because it could be stale.
     Pending,
     /// Proven.
-    Authenticated(Authenticated<LeafKey>),
+    Authenticated(Proof),
     /// Not proven.
     Failed(Failure),
     /// Not asked for, by policy.
     Off,
 }
 
+/// What [`Verdict::Authenticated`] rests on.
+pub(crate) struct Proof {
+    /// The verified chain and signature.
+    pub(crate) authenticated: Authenticated<LeafKey>,
+    /// How often the device had been reset when it proved that.
+    pub(crate) resets: u32,
+}
+
 impl Verdict {
+    /// The proof, if it still holds for a device that was reset `resets` times.
+    pub(crate) fn proof(&self, resets: u32) -> Option<&Proof> {
+        match self {
+            Self::Authenticated(proof) if proof.resets == resets => Some(proof),
+            _ => None,
+        }
+    }
+
     /// The word for user space.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self, resets: u32) -> State {
         match self {
             Self::Pending => State::Pending,
+            // It is to be attested again.
+            Self::Authenticated(proof) if proof.resets != resets => State::Pending,
             Self::Authenticated(_) => State::Authenticated,
             Self::Failed(failure) => failure.state(),
             Self::Off => State::Off,
