@@ -1,0 +1,964 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The responder: one device, one connection at a time, message by message.
+
+use crate::algorithm::{sign_digest, Asym, Hash};
+use crate::config::{Active, Config, Slot};
+use crate::fault::Fault;
+use crate::message::{
+    u16_at, u32_at, ErrorCode, Exchange, CHUNK_CAP, CONTEXT_SIZE, ERROR, HEADER_SIZE,
+    MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11,
+    VERSION_12, VERSION_13,
+};
+use crate::misbehaviour::{self, Signing};
+use crate::pki::{Chain, Pki};
+use anyhow::{Context, Result};
+use openssl::rand::rand_bytes;
+use serde_json::{json, Value};
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Largest SPDM message in bytes: what fits into QEMU's largest data object (0x1200) after the
+/// DOE header.
+pub const MAX_MESSAGE: usize = 0x1200 - 8;
+
+/// What a device does about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It answers.
+    Message(Vec<u8>),
+    /// It stays silent, and listens to the next request.
+    Silence,
+    /// It never answers again on this connection.
+    Hang,
+    /// It closes the connection.
+    Close,
+}
+
+/// What a device does about a request, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it does.
+    pub reply: Reply,
+    /// How long it takes to do that; the caller waits, if it cares.
+    pub delay: Duration,
+    /// Faults of the data object that carries the answer.
+    pub transport: Vec<Fault>,
+}
+
+/// What a device counts.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Requests received.
+    pub requests: u64,
+    /// Responses sent, errors among them.
+    pub responses: u64,
+    /// ERROR responses sent.
+    pub errors: u64,
+    /// Bytes of requests.
+    pub bytes_in: u64,
+    /// Bytes of responses.
+    pub bytes_out: u64,
+    /// CHALLENGE_AUTH with an honest signature sent.
+    pub challenges: u64,
+    /// Misbehaviours played.
+    pub faults: u64,
+    /// Requests that the standard forbids.
+    pub violations: u64,
+    /// What was wrong with the last one of them.
+    pub last_violation: String,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Start,
+    Version,
+    Capabilities,
+    Negotiated,
+}
+
+/// A slot while a connection lasts.
+#[derive(Clone, Debug)]
+enum SlotState {
+    None,
+    Empty,
+    Chain(Arc<Chain>, Vec<u8>),
+}
+
+/// A request whose response was promised for later.
+#[derive(Clone, Debug)]
+struct Promise {
+    exchange: Exchange,
+    request: Vec<u8>,
+    token: u8,
+    ready_at: Instant,
+}
+
+/// What was agreed upon since GET_VERSION.
+#[derive(Debug)]
+struct Connection {
+    phase: Phase,
+    version: u8,
+    /// The requester's DataTransferSize, in bytes.
+    room: usize,
+    hash: Hash,
+    asym: Asym,
+    slots: [SlotState; SLOTS],
+    /// VERSION, CAPABILITIES and ALGORITHMS pairs.
+    vca: Vec<u8>,
+    /// DIGESTS and CERTIFICATE pairs since GET_DIGESTS.
+    certificates: Vec<u8>,
+    promise: Option<Promise>,
+    /// The ERROR pair that [`Fault::ErrorInTranscript`] will sign.
+    error_pair: Option<Vec<u8>>,
+}
+
+impl Connection {
+    fn new() -> Self {
+        Connection {
+            phase: Phase::Start,
+            version: VERSION_10,
+            room: MAX_MESSAGE,
+            hash: Hash::Sha256,
+            asym: Asym::EcdsaP256,
+            slots: [const { SlotState::None }; SLOTS],
+            vca: Vec::new(),
+            certificates: Vec::new(),
+            promise: None,
+            error_pair: None,
+        }
+    }
+
+    /// Bit mask of the slots that `which` holds for.
+    fn slot_mask(&self, which: fn(&SlotState) -> bool) -> u8 {
+        let bits = self.slots.iter().enumerate();
+        bits.fold(0, |mask, (i, slot)| mask | (u8::from(which(slot)) << i))
+    }
+
+    fn supported_mask(&self) -> u8 {
+        self.slot_mask(|slot| !matches!(slot, SlotState::None))
+    }
+
+    fn provisioned_mask(&self) -> u8 {
+        self.slot_mask(|slot| matches!(slot, SlotState::Chain(..)))
+    }
+}
+
+/// Why a request is answered with ERROR.
+#[derive(Clone, Debug)]
+struct Refusal {
+    code: ErrorCode,
+    data: u8,
+    /// What the requester did wrong, if it did.
+    violation: Option<String>,
+}
+
+fn refuse<T>(code: ErrorCode, violation: &str) -> Result<T, Refusal> {
+    Err(Refusal {
+        code,
+        data: 0,
+        violation: Some(violation.to_owned()),
+    })
+}
+
+/// Makes the certificates of a configuration, so that no request waits for them.
+///
+/// # Errors
+///
+/// Fails if they cannot be made or kept.
+pub fn prepare(pki: &Pki, config: &Config) -> Result<()> {
+    for &asym in &config.asyms {
+        for slot in config.slots {
+            if let Slot::Chain(variant) = slot {
+                let chain = pki.chain(asym, variant, &config.identity());
+                chain.with_context(|| format!("chain {slot} for {asym}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A device.
+pub struct Device {
+    pki: Arc<Pki>,
+    defaults: Config,
+    config: Config,
+    connection: Connection,
+    stats: Stats,
+    token: u8,
+    /// The answer that [`Fault::LateAnswer`] holds back.
+    late: Option<Reply>,
+}
+
+impl Device {
+    /// A device whose certificates come from `pki`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if its certificates cannot be made.
+    pub fn new(pki: Arc<Pki>, config: Config) -> Result<Device> {
+        prepare(&pki, &config)?;
+        Ok(Device {
+            pki,
+            defaults: config.clone(),
+            config,
+            connection: Connection::new(),
+            stats: Stats::default(),
+            token: 0,
+            late: None,
+        })
+    }
+
+    /// What it is told to be.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it counted.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Whether a negotiation is complete.
+    pub fn is_negotiated(&self) -> bool {
+        self.connection.phase == Phase::Negotiated
+    }
+
+    /// Counts a connection, and forgets the last one.
+    pub fn connected(&mut self) {
+        self.stats.connections += 1;
+        self.connection = Connection::new();
+        self.late = None;
+    }
+
+    /// Changes the device by `key=value` words. Faults and times count from the next request on,
+    /// versions, algorithms and slots from the next negotiation on.
+    ///
+    /// # Errors
+    ///
+    /// A message for the user; then nothing was changed.
+    pub fn set(&mut self, words: &str) -> Result<(), String> {
+        let config = self.config.changed(words)?;
+        prepare(&self.pki, &config).map_err(|e| format!("{e:#}"))?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// Back to what it was told at start, with all counters at zero.
+    pub fn reset(&mut self) {
+        self.config = self.defaults.clone();
+        self.stats = Stats::default();
+        self.late = None;
+    }
+
+    /// The counters, and what is negotiated, as JSON.
+    pub fn stats_json(&self) -> Value {
+        let connection = &self.connection;
+        let negotiated = connection.phase == Phase::Negotiated;
+        let version = connection.version;
+        json!({
+            "connections": self.stats.connections,
+            "requests": self.stats.requests,
+            "responses": self.stats.responses,
+            "errors": self.stats.errors,
+            "bytes_in": self.stats.bytes_in,
+            "bytes_out": self.stats.bytes_out,
+            "challenges": self.stats.challenges,
+            "faults": self.stats.faults,
+            "violations": self.stats.violations,
+            "last_violation": self.stats.last_violation,
+            "version": negotiated.then(|| format!("{}.{}", version >> 4, version & 0xF)),
+            "hash": negotiated.then(|| connection.hash.name()),
+            "asym": negotiated.then(|| connection.asym.name()),
+        })
+    }
+
+    /// Answers one request.
+    pub fn respond(&mut self, request: &[u8]) -> Answer {
+        self.stats.requests += 1;
+        self.stats.bytes_in += request.len() as u64;
+        let exchange = request.get(1).and_then(|&code| match code {
+            RESPOND_IF_READY => self.connection.promise.as_ref().map(|p| p.exchange),
+            code => Exchange::from_request_code(code),
+        });
+        let mut reply = self.reply(request);
+        let mut transport = Vec::new();
+        if let Some(exchange) = exchange {
+            if let Some(late) = self.late.take() {
+                reply = late;
+            } else if self.play(Fault::LateAnswer, exchange) {
+                self.late = Some(mem::replace(&mut reply, Reply::Silence));
+            }
+            transport = self.transport_faults(exchange, &reply);
+        }
+        if let Reply::Message(message) = &reply {
+            self.stats.responses += 1;
+            self.stats.bytes_out += message.len() as u64;
+            if message.get(1) == Some(&ERROR) {
+                self.stats.errors += 1;
+            }
+        }
+        Answer {
+            reply,
+            delay: self.config.delay,
+            transport,
+        }
+    }
+
+    /// Whether DOE discovery is to be answered without end.
+    pub fn discovery_cycle(&mut self) -> bool {
+        self.play(Fault::DiscoveryCycle, Exchange::Version)
+    }
+
+    /// Plays `fault` if it is switched on and due.
+    fn play(&mut self, fault: Fault, exchange: Exchange) -> bool {
+        self.play_if(exchange, |active| active.fault == fault)
+    }
+
+    /// Offers every fault that is due to `act`; those it plays are counted. Whether there was one.
+    fn play_if(&mut self, exchange: Exchange, mut act: impl FnMut(&Active) -> bool) -> bool {
+        let version = self.connection.version;
+        let mut any = false;
+        for active in &mut self.config.faults {
+            if active.is_due(exchange, version) && act(active) {
+                if let Some(remaining) = &mut active.remaining {
+                    *remaining -= 1;
+                }
+                self.stats.faults += 1;
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn transport_faults(&mut self, exchange: Exchange, reply: &Reply) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let Reply::Message(message) = reply else {
+            return faults;
+        };
+        let padded = message.len() % 4 != 0;
+        self.play_if(exchange, |active| {
+            let plays = active.fault.is_transport()
+                && active.fault != Fault::DiscoveryCycle
+                && (active.fault != Fault::DoePadding || padded);
+            if plays {
+                faults.push(active.fault);
+            }
+            plays
+        });
+        faults
+    }
+
+    fn violation(&mut self, what: &str) {
+        self.stats.violations += 1;
+        self.stats.last_violation = what.to_owned();
+    }
+
+    fn error(&self, code: u8, data: u8, extended: &[u8]) -> Vec<u8> {
+        let mut message = vec![self.connection.version, ERROR, code, data];
+        message.extend(extended);
+        message
+    }
+
+    fn reply(&mut self, request: &[u8]) -> Reply {
+        let &[_, code, param1, _, ..] = request else {
+            self.violation("a request shorter than a header");
+            return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
+        };
+        if code == RESPOND_IF_READY {
+            return self.respond_if_ready(request, param1);
+        }
+        self.connection.promise = None;
+        let Some(exchange) = Exchange::from_request_code(code) else {
+            let code_of_error = ErrorCode::UnsupportedRequest as u8;
+            return Reply::Message(self.error(code_of_error, code, &[]));
+        };
+        if exchange == Exchange::Version {
+            // It clears all state even if it is not answered (DSP0274, "GET_VERSION request").
+            self.connection = Connection::new();
+        }
+        if exchange == Exchange::Capabilities
+            && self.connection.phase == Phase::Version
+            && self.config.versions.contains(&request[0])
+        {
+            // The requester's choice: an ERROR in answer has that version as well.
+            self.connection.version = request[0];
+        }
+        if let Some(reply) = self.instead(exchange, request) {
+            return reply;
+        }
+        self.process(exchange, request)
+    }
+
+    fn process(&mut self, exchange: Exchange, request: &[u8]) -> Reply {
+        let result = self
+            .check_version(exchange, request)
+            .and_then(|()| match exchange {
+                Exchange::Version => self.version(request),
+                Exchange::Capabilities => self.capabilities(request),
+                Exchange::Algorithms => self.algorithms(request),
+                Exchange::Digests => self.digests(request),
+                Exchange::Certificate => self.certificate(request),
+                Exchange::Challenge => self.challenge(request),
+            });
+        match result {
+            Ok(message) => Reply::Message(message),
+            Err(refusal) => {
+                if let Some(what) = &refusal.violation {
+                    self.violation(&format!("{}: {what}", exchange.request_name()));
+                }
+                Reply::Message(self.error(refusal.code as u8, refusal.data, &[]))
+            }
+        }
+    }
+
+    /// The faults that are played instead of looking at the request.
+    fn instead(&mut self, exchange: Exchange, request: &[u8]) -> Option<Reply> {
+        let mut fault = None;
+        let signs_error = self.connection.error_pair.is_some();
+        self.play_if(exchange, |active| {
+            let plays = fault.is_none()
+                && misbehaviour::is_instead(active.fault)
+                // Busy only the first time: then it is honest until it signs.
+                && !(active.fault == Fault::ErrorInTranscript && signs_error);
+            if plays {
+                fault = Some(active.fault);
+            }
+            plays
+        });
+        let fault = fault?;
+        let code = exchange.request_code();
+        let (exponent, multiplier) = (self.config.rd_exponent, self.config.rd_multiplier);
+        let not_ready = ErrorCode::ResponseNotReady as u8;
+        let token = match &self.connection.promise {
+            // The same promise again.
+            Some(promise) if fault != Fault::NotReadyToken => promise.token,
+            _ => {
+                self.token = self.token.wrapping_add(1);
+                self.token
+            }
+        };
+        let message = match fault {
+            Fault::Silence => return Some(Reply::Silence),
+            Fault::Hang => return Some(Reply::Hang),
+            Fault::Close => return Some(Reply::Close),
+            Fault::Busy | Fault::BusyForever => self.error(ErrorCode::Busy as u8, 0, &[]),
+            Fault::ErrorInTranscript => {
+                let error = self.error(ErrorCode::Busy as u8, 0, &[]);
+                self.connection.error_pair = Some([request, &error].concat());
+                error
+            }
+            Fault::NotReady | Fault::NotReadyForever | Fault::NotReadyToken => {
+                self.promise(exchange, request, token);
+                self.error(not_ready, 0, &[exponent, code, token, multiplier])
+            }
+            Fault::NotReadyVersion => {
+                self.error(not_ready, 0, &[exponent, code, token, multiplier])
+            }
+            Fault::NotReadyExponent => self.error(not_ready, 0, &[255, code, token, multiplier]),
+            Fault::NotReadyMultiplier0 | Fault::NotReadyMultiplier1 => {
+                // Otherwise honest: the answer is there when it is asked for.
+                self.promise(exchange, request, token);
+                let multiplier = u8::from(fault == Fault::NotReadyMultiplier1);
+                self.error(not_ready, 0, &[exponent, code, token, multiplier])
+            }
+            Fault::NotReadyCode => {
+                self.promise(exchange, request, token);
+                let other = Exchange::Digests.request_code();
+                let other = if code == other { code + 1 } else { other };
+                self.error(not_ready, 0, &[exponent, other, token, multiplier])
+            }
+            Fault::NotReadyShort => self.error(not_ready, 0, &[]),
+            Fault::NotReadyLong => {
+                self.promise(exchange, request, token);
+                let mut extended = vec![exponent, code, token, multiplier];
+                extended.resize(64, 0);
+                self.error(not_ready, 0, &extended)
+            }
+            Fault::Resynch | Fault::ResynchForever => {
+                let error = self.error(ErrorCode::RequestResynch as u8, 0, &[]);
+                self.connection = Connection::new();
+                error
+            }
+            Fault::ErrorVersion => {
+                let mut error = self.error(ErrorCode::Busy as u8, 0, &[]);
+                error[0] = misbehaviour::another_version(error[0]);
+                error
+            }
+            Fault::UnknownError => self.error(0x3F, 0, &[]),
+            Fault::ErrorZero => self.error(0, 0, &[]),
+            Fault::ErrorShort => {
+                let mut error = self.error(ErrorCode::Unspecified as u8, 0, &[]);
+                error.truncate(3);
+                error
+            }
+            Fault::InvalidRequest => self.error(ErrorCode::InvalidRequest as u8, 0, &[]),
+            Fault::UnexpectedRequest => self.error(ErrorCode::UnexpectedRequest as u8, 0, &[]),
+            Fault::Unspecified => self.error(ErrorCode::Unspecified as u8, 0, &[]),
+            Fault::UnsupportedRequest => self.error(ErrorCode::UnsupportedRequest as u8, code, &[]),
+            Fault::VersionMismatch => self.error(ErrorCode::VersionMismatch as u8, 0, &[]),
+            Fault::LargeResponse => self.error(ErrorCode::LargeResponse as u8, 0, &[1]),
+            _ => return None,
+        };
+        Some(Reply::Message(message))
+    }
+
+    fn promise(&mut self, exchange: Exchange, request: &[u8], token: u8) {
+        let exponent = u32::from(self.config.rd_exponent.min(30));
+        self.connection.promise = Some(Promise {
+            exchange,
+            request: request.to_vec(),
+            token,
+            ready_at: Instant::now() + Duration::from_micros(1 << exponent),
+        });
+    }
+
+    /// RESPOND_IF_READY (DSP0274, "RESPOND_IF_READY request").
+    fn respond_if_ready(&mut self, request: &[u8], code: u8) -> Reply {
+        let Some(promise) = self.connection.promise.clone() else {
+            self.violation("RESPOND_IF_READY without ResponseNotReady");
+            return Reply::Message(self.error(ErrorCode::UnexpectedRequest as u8, 0, &[]));
+        };
+        if request[0] != self.connection.version {
+            self.violation("RESPOND_IF_READY: another version");
+            return Reply::Message(self.error(ErrorCode::VersionMismatch as u8, 0, &[]));
+        }
+        if request.len() != HEADER_SIZE
+            || code != promise.exchange.request_code()
+            || request[3] != promise.token
+        {
+            self.violation("RESPOND_IF_READY: another request code, token or size");
+            return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
+        }
+        if Instant::now() < promise.ready_at {
+            self.violation("RESPOND_IF_READY: before 2^RDTExponent microseconds have passed");
+        }
+        // With times=n it takes n questions; other faults may be played here as well.
+        if let Some(reply) = self.instead(promise.exchange, &promise.request) {
+            return reply;
+        }
+        self.connection.promise = None;
+        self.process(promise.exchange, &promise.request)
+    }
+
+    /// The version in the header, and whether the request is in order.
+    fn check_version(&self, exchange: Exchange, request: &[u8]) -> Result<(), Refusal> {
+        let connection = &self.connection;
+        let version = request[0];
+        let (fits, phase) = match exchange {
+            Exchange::Version => (version == VERSION_10, Phase::Start),
+            Exchange::Capabilities => (self.config.versions.contains(&version), Phase::Version),
+            Exchange::Algorithms => (version == connection.version, Phase::Capabilities),
+            _ => (version == connection.version, Phase::Negotiated),
+        };
+        if connection.phase != phase {
+            return refuse(ErrorCode::UnexpectedRequest, "out of order");
+        }
+        if !fits {
+            return refuse(ErrorCode::VersionMismatch, "version in the header");
+        }
+        Ok(())
+    }
+
+    /// Lets the faults of a device change a response, puts it into the transcript, and lets those
+    /// of somebody on the way change it once more.
+    fn finish(&mut self, exchange: Exchange, request: &[u8], mut message: Vec<u8>) -> Vec<u8> {
+        let mut seen = request.to_vec();
+        self.play_if(exchange, |active| {
+            misbehaviour::change(active, exchange, request, &mut message)
+        });
+        let mut sent = message.clone();
+        self.play_if(exchange, |active| {
+            misbehaviour::change_on_the_way(active, exchange, &mut seen, &mut sent)
+        });
+        let transcript = match exchange {
+            Exchange::Version | Exchange::Capabilities | Exchange::Algorithms => {
+                &mut self.connection.vca
+            }
+            _ => &mut self.connection.certificates,
+        };
+        transcript.extend(seen);
+        transcript.extend(message);
+        sent
+    }
+
+    fn version(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        if request.len() != HEADER_SIZE {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        }
+        self.check_reserved(Exchange::Version, &request[2..4]);
+        let mut message = vec![VERSION_10, Exchange::Version.response_code(), 0, 0, 0];
+        // CAST: there are only four.
+        message.push(self.config.versions.len() as u8);
+        for &version in &self.config.versions {
+            message.extend([0, version]);
+        }
+        self.connection.phase = Phase::Version;
+        Ok(self.finish(Exchange::Version, request, message))
+    }
+
+    fn check_reserved(&mut self, exchange: Exchange, bytes: &[u8]) {
+        if bytes.iter().any(|&byte| byte != 0) {
+            let what = format!("{}: a reserved field is not zero", exchange.request_name());
+            self.violation(&what);
+        }
+    }
+
+    fn capabilities(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let version = request[0];
+        let size = match version {
+            VERSION_10 => 4,
+            VERSION_11 => 12,
+            _ => 20,
+        };
+        if request.len() != size {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        }
+        let mut room = MAX_MESSAGE;
+        let mut flags = 0;
+        let asks_algorithms = version >= VERSION_13 && request[2] & 1 != 0;
+        self.check_reserved(Exchange::Capabilities, &[request[3], request[2] & !1]);
+        if let Some(asked) = u32_at(request, 8) {
+            flags = asked;
+            self.check_reserved(
+                Exchange::Capabilities,
+                &[request[4], request[6], request[7]],
+            );
+            if request[5] > 31 {
+                return refuse(ErrorCode::InvalidRequest, "CTExponent above 31");
+            }
+        }
+        if let (Some(transfer), Some(max)) = (u32_at(request, 12), u32_at(request, 16)) {
+            if transfer < MIN_DATA_TRANSFER_SIZE || max < transfer {
+                return refuse(ErrorCode::InvalidRequest, "DataTransferSize");
+            }
+            if flags & CHUNK_CAP == 0 && max != transfer {
+                return refuse(
+                    ErrorCode::InvalidRequest,
+                    "DataTransferSize is not MaxSPDMmsgSize and there is no CHUNK_CAP",
+                );
+            }
+            room = room.min(transfer as usize);
+        }
+        if asks_algorithms && flags & CHUNK_CAP == 0 {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                "SupportedAlgorithms without CHUNK_CAP",
+            );
+        }
+        self.connection.room = room;
+
+        let mut message = vec![version, Exchange::Capabilities.response_code(), 0, 0];
+        message.extend([0, self.config.ct_exponent, 0, 0]);
+        message.extend(self.config.flags.to_le_bytes());
+        if version >= VERSION_12 {
+            message.extend((MAX_MESSAGE as u32).to_le_bytes());
+            message.extend((MAX_MESSAGE as u32).to_le_bytes());
+        }
+        // The block of algorithms is sent only if both sides have CHUNK_CAP.
+        if asks_algorithms && self.config.flags & CHUNK_CAP != 0 {
+            message[2] = 1;
+            message.extend(self.supported_algorithms());
+        }
+        self.connection.phase = Phase::Capabilities;
+        Ok(self.finish(Exchange::Capabilities, request, message))
+    }
+
+    /// The SupportedAlgorithms block of CAPABILITIES (1.3).
+    fn supported_algorithms(&self) -> Vec<u8> {
+        let mut block = vec![0, 0, 32, 0, 0, 0];
+        let asyms = self.config.asyms.iter().fold(0, |bits, a| bits | a.bit());
+        let hashes = self.config.hashes.iter().fold(0, |bits, h| bits | h.bit());
+        block.extend(asyms.to_le_bytes());
+        block.extend(hashes.to_le_bytes());
+        block.resize(32 - HEADER_SIZE, 0);
+        block
+    }
+
+    fn algorithms(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let version = self.connection.version;
+        let wrong = |what| refuse(ErrorCode::InvalidRequest, what);
+        let (Some(length), Some(asyms), Some(hashes)) =
+            (u16_at(request, 4), u32_at(request, 8), u32_at(request, 12))
+        else {
+            return wrong("size");
+        };
+        if request.len() < 32 || usize::from(length) != request.len() {
+            return wrong("Length");
+        }
+        if request.len() > if version == VERSION_10 { 64 } else { 128 } {
+            return wrong("Length above its limit");
+        }
+        self.check_reserved(Exchange::Algorithms, &request[3..4]);
+        self.check_reserved(Exchange::Algorithms, &request[16..28]);
+        if version < VERSION_11 {
+            self.check_reserved(Exchange::Algorithms, &request[2..3]);
+        }
+        if version < VERSION_12 {
+            self.check_reserved(Exchange::Algorithms, &request[7..8]);
+        }
+        let extended = usize::from(request[28]) + usize::from(request[29]);
+        let Some(mut tables) = request.get(32 + 4 * extended..) else {
+            return wrong("extended algorithms past the end");
+        };
+        // Of each structure that was asked for there is one in the response, with nothing
+        // selected: this responder has no sessions.
+        let mut answers = Vec::new();
+        if version >= VERSION_11 {
+            let mut last = 1;
+            for _ in 0..request[2] {
+                let [kind, count, _, _, rest @ ..] = tables else {
+                    return wrong("an algorithm structure past the end");
+                };
+                let Some(rest) = rest.get(4 * usize::from(count & 0xF)..) else {
+                    return wrong("an algorithm structure past the end");
+                };
+                if count >> 4 != 2 || !(2..=5).contains(kind) || *kind <= last {
+                    return wrong("algorithm structures");
+                }
+                last = *kind;
+                tables = rest;
+                answers.extend([*kind, 0x20, 0, 0]);
+            }
+        }
+        if !tables.is_empty() {
+            return wrong("bytes after the last algorithm structure");
+        }
+
+        let hash = self.config.hashes.iter().find(|h| h.bit() & hashes != 0);
+        let asym = self.config.asyms.iter().find(|a| a.bit() & asyms != 0);
+        let (Some(&hash), Some(&asym)) = (hash, asym) else {
+            // No fault of the requester's.
+            return Err(Refusal {
+                code: ErrorCode::InvalidRequest,
+                data: 0,
+                violation: None,
+            });
+        };
+        self.connection.hash = hash;
+        self.connection.asym = asym;
+        for (state, slot) in self.connection.slots.iter_mut().zip(self.config.slots) {
+            *state = match slot {
+                Slot::None => SlotState::None,
+                Slot::Empty => SlotState::Empty,
+                Slot::Chain(variant) => {
+                    let chain = self.pki.chain(asym, variant, &self.config.identity());
+                    let bytes = chain.and_then(|c| Ok((c.to_spdm(hash)?, c)));
+                    match bytes {
+                        Ok((bytes, chain)) => SlotState::Chain(chain, bytes),
+                        Err(_) => {
+                            return Err(Refusal {
+                                code: ErrorCode::Unspecified,
+                                data: 0,
+                                violation: None,
+                            })
+                        }
+                    }
+                }
+            };
+        }
+
+        // OpaqueDataFmt1 if offered, else OpaqueDataFmt0 (1.2).
+        let formats = if version >= VERSION_12 {
+            request[7] & 3
+        } else {
+            0
+        };
+        let format = if formats & 2 != 0 { 2 } else { formats };
+        // CAST: at most four structures.
+        let tables = (answers.len() / 4) as u8;
+        let length = 36 + answers.len() as u16;
+        let mut message = vec![version, Exchange::Algorithms.response_code(), tables, 0];
+        message.extend(length.to_le_bytes());
+        message.extend([0, format, 0, 0, 0, 0]);
+        message.extend(asym.bit().to_le_bytes());
+        message.extend(hash.bit().to_le_bytes());
+        message.resize(36, 0);
+        message.extend(answers);
+        self.connection.phase = Phase::Negotiated;
+        Ok(self.finish(Exchange::Algorithms, request, message))
+    }
+
+    fn digests(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        if request.len() != HEADER_SIZE {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        }
+        self.check_reserved(Exchange::Digests, &request[2..4]);
+        let connection = &mut self.connection;
+        // GET_DIGESTS begins the part of the transcript with the certificates anew.
+        connection.certificates.clear();
+        let supported = match connection.version {
+            VERSION_13.. => connection.supported_mask(),
+            _ => 0,
+        };
+        let code = Exchange::Digests.response_code();
+        let provisioned = connection.provisioned_mask();
+        let mut message = vec![connection.version, code, supported, provisioned];
+        let unspecified = Refusal {
+            code: ErrorCode::Unspecified,
+            data: 0,
+            violation: None,
+        };
+        if provisioned == 0 {
+            return Err(unspecified);
+        }
+        for slot in &connection.slots {
+            if let SlotState::Chain(_, bytes) = slot {
+                let digest = connection.hash.digest(bytes);
+                message.extend(digest.map_err(|_| unspecified.clone())?);
+            }
+        }
+        Ok(self.finish(Exchange::Digests, request, message))
+    }
+
+    fn certificate(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (Some(offset), Some(length)) = (u16_at(request, 4), u16_at(request, 6)) else {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        };
+        if request.len() != 8 {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        }
+        let version = self.connection.version;
+        let asks_size = version >= VERSION_13 && request[3] & 1 != 0;
+        let reserved = if version >= VERSION_13 { !1 } else { !0 };
+        self.check_reserved(
+            Exchange::Certificate,
+            &[request[2] & 0xF0, request[3] & reserved],
+        );
+        let slot = usize::from(request[2] & 0xF);
+        let Some(SlotState::Chain(_, chain)) = self.connection.slots.get(slot) else {
+            return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
+        };
+        let chain = chain.clone();
+        let (offset, mut length) = (usize::from(offset), usize::from(length));
+        let endless = self
+            .config
+            .faults
+            .iter()
+            .any(|a| a.fault == Fault::EndlessRemainder);
+        if asks_size {
+            length = 0;
+        } else if length == 0 {
+            return refuse(ErrorCode::InvalidRequest, "Length 0");
+        } else if offset >= chain.len() && !endless {
+            return refuse(ErrorCode::InvalidRequest, "Offset past the end");
+        }
+        if self.config.portion != 0 {
+            length = length.min(usize::from(self.config.portion));
+        }
+        // 8 bytes are before the chain in the response.
+        length = length.min(self.connection.room - 8);
+        let rest = chain.get(offset..).unwrap_or_default();
+        let (portion, remainder) = rest.split_at(length.min(rest.len()));
+        let (portion, remainder) = if asks_size {
+            (portion, chain.len())
+        } else {
+            (portion, remainder.len())
+        };
+        let code = Exchange::Certificate.response_code();
+        let mut message = vec![version, code, request[2] & 0xF, 0];
+        // CAST: a chain is at most 65535 bytes.
+        message.extend((portion.len() as u16).to_le_bytes());
+        message.extend((remainder as u16).to_le_bytes());
+        message.extend(portion);
+        Ok(self.finish(Exchange::Certificate, request, message))
+    }
+
+    fn challenge(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let version = self.connection.version;
+        let nonce_end = HEADER_SIZE + NONCE_SIZE;
+        let size = match version {
+            VERSION_13.. => nonce_end + CONTEXT_SIZE,
+            _ => nonce_end,
+        };
+        if request.len() != size {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        }
+        let slot = usize::from(request[2]);
+        let Some(SlotState::Chain(chain, bytes)) = self.connection.slots.get(slot).cloned() else {
+            return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
+        };
+        if request[3] != 0 {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                "a measurement summary without MEAS_CAP",
+            );
+        }
+        let failed = |_| Refusal {
+            code: ErrorCode::Unspecified,
+            data: 0,
+            violation: None,
+        };
+        let hash = self.connection.hash;
+        let code = Exchange::Challenge.response_code();
+        let mask = self.connection.provisioned_mask();
+        let mut message = vec![version, code, request[2], mask];
+        message.extend(hash.digest(&bytes).map_err(failed)?);
+        let mut nonce = [0; NONCE_SIZE];
+        rand_bytes(&mut nonce).map_err(failed)?;
+        message.extend(nonce);
+        let opaque = opaque_data(version, self.config.opaque);
+        // CAST: limited by the configuration.
+        message.extend((opaque.len() as u16).to_le_bytes());
+        message.extend(opaque);
+        message.extend(&request[nonce_end..]);
+
+        let mut signing = Signing {
+            version,
+            hash,
+            context: misbehaviour::RESPONDER_CHALLENGE,
+            vca: self.connection.vca.clone(),
+            certificates: self.connection.certificates.clone(),
+            request: request.to_vec(),
+            message: Vec::new(),
+        };
+        let before = self.stats.faults;
+        let error_pair = self.connection.error_pair.take();
+        let signs_error = error_pair.is_some();
+        signing.certificates.extend(error_pair.unwrap_or_default());
+        self.play_if(Exchange::Challenge, |active| {
+            misbehaviour::change_challenge(active, &mut message, hash)
+        });
+        signing.message.clone_from(&message);
+        self.play_if(Exchange::Challenge, |active| {
+            misbehaviour::change_signing(active, &mut signing)
+        });
+        let digest = signing.digest().map_err(failed)?;
+        let mut signature = sign_digest(&chain.key, hash, &digest).map_err(failed)?;
+        // A key of another kind than negotiated: at least the size is right.
+        signature.resize(self.connection.asym.signature_size(), 0);
+        self.play_if(Exchange::Challenge, |active| {
+            misbehaviour::change_signature(active, &chain.key, &mut signature)
+        });
+        message.extend(signature);
+        self.play_if(Exchange::Challenge, |active| {
+            misbehaviour::change_any(active, Exchange::Challenge, &mut message)
+        });
+        if self.stats.faults == before && !signs_error {
+            self.stats.challenges += 1;
+        }
+        // The transcript ends here (DSP0274, "CHALLENGE request and CHALLENGE_AUTH response").
+        self.connection.certificates.clear();
+        Ok(message)
+    }
+}
+
+/// Opaque data of about `size` bytes: as from 1.2 one element in the general format, before that
+/// anything.
+fn opaque_data(version: u8, size: usize) -> Vec<u8> {
+    if size == 0 || version < VERSION_12 {
+        return vec![0x5A; size];
+    }
+    // One element: header of four bytes, ID, VendorLen, length of the data, data, padding.
+    let size = size.clamp(8, 1024) & !3;
+    let data = size - 8;
+    let mut opaque = vec![1, 0, 0, 0, 0, 0];
+    // CAST: at most 1016.
+    opaque.extend((data as u16).to_le_bytes());
+    opaque.resize(size, 0x5A);
+    opaque
+}

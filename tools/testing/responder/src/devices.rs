@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Many devices in one process, each with a port of its own, and the channel that controls them.
+
+use crate::config::Config;
+use crate::device::{prepare, Device};
+use crate::fault;
+use crate::log::Log;
+use crate::pki::Pki;
+use crate::socket;
+use crate::variant::{Verdict, VARIANTS};
+use anyhow::{anyhow, Context, Result};
+use serde_json::{json, Value};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Devices, numbered from 0.
+#[derive(Clone)]
+pub struct Devices {
+    pki: Arc<Pki>,
+    devices: Vec<Arc<Mutex<Device>>>,
+    log: Arc<Log>,
+}
+
+impl Devices {
+    /// Makes a device of each configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the certificates cannot be made.
+    pub fn new(pki: Arc<Pki>, configs: Vec<Config>, log: Log) -> Result<Devices> {
+        let devices: Result<Vec<_>> = configs
+            .into_iter()
+            .map(|config| Ok(Arc::new(Mutex::new(Device::new(pki.clone(), config)?))))
+            .collect();
+        Ok(Devices {
+            pki,
+            devices: devices?,
+            log: Arc::new(log),
+        })
+    }
+
+    /// A device.
+    ///
+    /// # Errors
+    ///
+    /// A message for the user, if there is no such device.
+    pub fn device(&self, number: usize) -> Result<MutexGuard<'_, Device>, String> {
+        let device = self.devices.get(number);
+        let device = device.ok_or_else(|| format!("there are {} devices", self.devices.len()))?;
+        // A device is whole between requests.
+        Ok(device.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Listens for each device, on consecutive ports from that of `address` on, or on any if that
+    /// is 0, and serves them in threads of their own. Returns where it listens.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a port cannot be had.
+    pub fn listen(&self, address: SocketAddr) -> Result<Vec<SocketAddr>> {
+        let mut listeners = Vec::new();
+        for number in 0..self.devices.len() {
+            let mut address = address;
+            if address.port() != 0 {
+                let port = u16::try_from(number).ok();
+                let port = port.and_then(|n| address.port().checked_add(n));
+                address.set_port(port.ok_or_else(|| anyhow!("not enough ports"))?);
+            }
+            let listener = TcpListener::bind(address);
+            listeners.push(listener.with_context(|| format!("listen on {address}"))?);
+        }
+        let mut addresses = Vec::new();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            addresses.push(listener.local_addr()?);
+            let device = self.devices[number].clone();
+            let log = self.log.clone();
+            thread::Builder::new()
+                .name(format!("device {number}"))
+                .spawn(move || {
+                    for stream in listener.incoming().flatten() {
+                        if let Err(error) = socket::serve(&device, number, &stream, &log) {
+                            log.event(number, &format!("connection lost: {error:#}"));
+                        }
+                    }
+                })?;
+        }
+        Ok(addresses)
+    }
+
+    /// Listens for lines of [`Devices::control`] and answers them. Returns where.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the port cannot be had.
+    pub fn listen_control(&self, address: SocketAddr) -> Result<SocketAddr> {
+        let listener = TcpListener::bind(address);
+        let listener = listener.with_context(|| format!("listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let devices = self.clone();
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let devices = devices.clone();
+                    // Ends with its connection, by an error as well.
+                    thread::spawn(move || devices.serve_control(&stream));
+                }
+            })?;
+        Ok(address)
+    }
+
+    fn serve_control(&self, mut stream: &TcpStream) -> Result<()> {
+        stream.set_nodelay(true)?;
+        for line in BufReader::new(stream).lines() {
+            let mut answer = self.control(&line?);
+            answer.push('\n');
+            stream.write_all(answer.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Does what a line says, and answers in one line: see [`CONTROL`].
+    pub fn control(&self, line: &str) -> String {
+        self.try_control(line)
+            .unwrap_or_else(|error| format!("error: {error}"))
+    }
+
+    fn try_control(&self, line: &str) -> Result<String, String> {
+        let (verb, rest) = split_word(line);
+        let (which, rest) = split_word(rest);
+        match verb {
+            "set" => {
+                let numbers = self.numbers(which)?;
+                // Everything is checked, and made, before anything is changed.
+                for &number in &numbers {
+                    let config = self.device(number)?.config().changed(rest)?;
+                    prepare(&self.pki, &config).map_err(|e| format!("{e:#}"))?;
+                }
+                for number in numbers {
+                    self.device(number)?.set(rest)?;
+                }
+                Ok("ok".to_owned())
+            }
+            "reset" => {
+                for number in self.numbers(which)? {
+                    self.device(number)?.reset();
+                }
+                Ok("ok".to_owned())
+            }
+            "get" => {
+                let [number] = self.numbers(which)?[..] else {
+                    return Err("get takes one device".to_owned());
+                };
+                let device = self.device(number)?;
+                match rest {
+                    "stats" => Ok(device.stats_json().to_string()),
+                    "config" => Ok(device.config().to_json().to_string()),
+                    _ => Err(format!("cannot get `{rest}`; there are: stats config")),
+                }
+            }
+            "faults" => Ok(fault::to_json().to_string()),
+            "variants" => Ok(variants_json().to_string()),
+            _ => Err(format!(
+                "no command `{verb}`; there are: set get reset faults variants"
+            )),
+        }
+    }
+
+    fn numbers(&self, which: &str) -> Result<Vec<usize>, String> {
+        if which == "all" {
+            return Ok((0..self.devices.len()).collect());
+        }
+        match which.parse() {
+            Ok(number) if number < self.devices.len() => Ok(vec![number]),
+            _ => Err(format!(
+                "no device `{which}`; there are {}, from 0, and `all`",
+                self.devices.len()
+            )),
+        }
+    }
+}
+
+/// Words for the help text: the lines of the control channel.
+pub const CONTROL: &str = "\
+  set <n|all> key=value ...   -> ok
+  get <n> stats|config        -> one line of JSON
+  reset <n|all>               -> ok: as at start, counters at 0
+  faults | variants           -> one line of JSON
+  or `error: ...`; then nothing was changed
+";
+
+/// The first word of a line and what follows it.
+fn split_word(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    (word, rest.trim())
+}
+
+/// The table of chains as JSON.
+pub fn variants_json() -> Value {
+    VARIANTS
+        .iter()
+        .map(|v| {
+            json!({
+                "name": v.name,
+                "ids": v.ids,
+                "good": v.verdict == Verdict::Good,
+                "text": v.text,
+            })
+        })
+        .collect()
+}
