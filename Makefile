@@ -94,24 +94,33 @@ $(obj)/cma/roots.o: $(obj)/cma/roots.der
 
 else
 
+include tools/testing/Makefile.user
+
 KDIR ?= /lib/modules/$(shell uname -r)/build
 # Build with the kernel's own compiler where it is installed under its name.
 KCC := $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ ]*\).*/\1/p' $(KDIR)/.config 2>/dev/null)
 KFLAGS := $(if $(shell command -v $(KCC) 2>/dev/null),CC=$(KCC)) $(if $(MO),MO=$(abspath $(MO)))
 
-modules: check-kdir
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $(KFLAGS) modules
-
-modules_install: check-kdir
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $(KFLAGS) modules_install
+modules modules_install: check-kdir
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $(KFLAGS) $@
 
 clean:
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $(KFLAGS) clean
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $(KFLAGS) $@
 
 check-kdir:
 	@tools/check-kdir $(KDIR)
 
-.PHONY: modules modules_install clean check-kdir
--include tools/testing/Makefile.user
+help:
+	@echo "  modules          - build spdm.ko for the kernel at KDIR (default: the running one's)"
+	@echo "  modules_install  - install it there"
+	@echo "  clean            - remove what was built"
+	@echo "  in-tree          - put the tree into the kernel source KERNEL_SRC as drivers/spdm"
+	@echo "  run              - attest an emulated drive on the stock kernel"
+	@echo "  test             - run all tests, or those whose name contains T"
+	@echo "  faults           - list the values of FAULT"
+	@echo "  clean-cache      - remove what run and test have prepared"
+	@echo "README.rst has the options."
+
+.PHONY: modules modules_install clean check-kdir help
 
 endif
