@@ -300,6 +300,10 @@ mod tests {
     use crate::testing::{Bench, GET_CAPABILITIES, VERSIONS};
 
     const BASIC: u32 = CERT_CAP | CHAL_CAP;
+    const MEAS_CAP_NO_SIG: u32 = 1 << 3;
+    const PSK_CAP_RESPONDER: u32 = 1 << 10;
+    const MEL_CAP: u32 = 1 << 24;
+    const MULTI_KEY_CAP_NEG: u32 = 2 << 26;
 
     fn with_flags(version: Version, flags: u32) -> Bench {
         let mut bench = Bench::new(version);
@@ -318,14 +322,23 @@ mod tests {
     fn usual_flags() {
         for (version, flags) in [
             (Version::V1_0, BASIC | MEAS_CAP_SIG | MEAS_FRESH_CAP),
-            (Version::V1_0, CERT_CAP | CHAL_CAP | 1 << 3),
+            (Version::V1_0, BASIC | MEAS_CAP_NO_SIG),
             (Version::V1_1, BASIC | KEY_EX_CAP | MAC_CAP | ENCRYPT_CAP),
             (Version::V1_1, BASIC | MUT_AUTH_CAP | ENCAP_CAP),
             (Version::V1_2, BASIC | MUT_AUTH_CAP | CHUNK_CAP),
-            (Version::V1_2, BASIC | ALIAS_CERT_CAP | SET_CERT_CAP | CSR_CAP),
-            (Version::V1_2, BASIC | 1 << 10 | MAC_CAP | HBEAT_CAP),
-            (Version::V1_3, BASIC | EP_INFO_CAP_SIG | 1 << 24),
-            (Version::V1_3, BASIC | 2 << 26 | GET_KEY_PAIR_INFO_CAP),
+            (
+                Version::V1_2,
+                BASIC | ALIAS_CERT_CAP | SET_CERT_CAP | CSR_CAP,
+            ),
+            (
+                Version::V1_2,
+                BASIC | PSK_CAP_RESPONDER | MAC_CAP | HBEAT_CAP,
+            ),
+            (Version::V1_3, BASIC | EP_INFO_CAP_SIG | MEL_CAP),
+            (
+                Version::V1_3,
+                BASIC | MULTI_KEY_CAP_NEG | GET_KEY_PAIR_INFO_CAP,
+            ),
         ] {
             let mut bench = with_flags(version, flags);
             bench.succeeds(0);
@@ -360,7 +373,7 @@ mod tests {
             (&[V1_0, V1_1, V1_2, V1_3], CERT_CAP),
             (&[V1_0, V1_1, V1_2, V1_3], MEAS_CAP_SIG),
             (&[V1_1, V1_2, V1_3], BASIC | KEY_EX_CAP),
-            (&[V1_1, V1_2, V1_3], BASIC | 1 << 10),
+            (&[V1_1, V1_2, V1_3], BASIC | PSK_CAP_RESPONDER),
             (&[V1_1, V1_2, V1_3], BASIC | MAC_CAP),
             (&[V1_1, V1_2, V1_3], BASIC | ENCRYPT_CAP),
             (&[V1_1, V1_2, V1_3], BASIC | HBEAT_CAP),
@@ -368,7 +381,7 @@ mod tests {
             (&[V1_1, V1_2, V1_3], BASIC | HANDSHAKE_IN_THE_CLEAR_CAP),
             (
                 &[V1_1, V1_2, V1_3],
-                BASIC | 1 << 10 | MAC_CAP | HANDSHAKE_IN_THE_CLEAR_CAP,
+                BASIC | PSK_CAP_RESPONDER | MAC_CAP | HANDSHAKE_IN_THE_CLEAR_CAP,
             ),
             (&[V1_1, V1_2, V1_3], BASIC | PUB_KEY_ID_CAP),
             (&[V1_1, V1_2, V1_3], PUB_KEY_ID_CAP),

@@ -152,3 +152,339 @@ impl Request for Challenge {
         self.algorithms.base_asym.signature_size()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{string::ToString, vec};
+
+    use super::*;
+    use crate::{
+        algorithms::{BaseAsym, BaseHash},
+        testing::{Bench, Certificates, CHALLENGE, VERSIONS},
+    };
+
+    /// Where OpaqueDataLength is, with a hash of 48 bytes.
+    const OPAQUE_LEN: usize = 4 + 48 + 32;
+
+    /// Tampers with the signature of CHALLENGE_AUTH.
+    fn with_signature(version: Version, change: fn(&mut vec::Vec<u8>)) -> Bench {
+        Bench::new(version).tamper(CHALLENGE, move |response| {
+            let mut signature = response.split_off(response.len() - 96);
+            change(&mut signature);
+            response.extend(signature);
+        })
+    }
+
+    #[test]
+    fn c4_cert_chain_hash_is_not_the_chains() {
+        for version in VERSIONS {
+            for at in [4, 51] {
+                Bench::new(version)
+                    .lie(CHALLENGE, move |response| response[at] ^= 1)
+                    .fails("cert-chain-hash-mismatch: CHALLENGE");
+            }
+        }
+    }
+
+    #[test]
+    fn key_of_another_chain() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.responder.slots[0].as_mut().unwrap().key[0] ^= 1;
+        bench.fails("bad-signature: CHALLENGE");
+    }
+
+    #[test]
+    fn s1_replay_with_an_old_nonce() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version);
+            // As if it had been signed for another nonce.
+            bench.responder.edit_transcript = Some(|transcript| {
+                let nonce = transcript.windows(32).position(|bytes| bytes == [1; 32]);
+                transcript[nonce.unwrap()] = 2;
+            });
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn nonces_are_fresh() {
+        let mut bench = Bench::new(Version::V1_3);
+        bench.succeeds(0);
+        bench.succeeds(0);
+        let challenges: vec::Vec<_> = bench
+            .responder
+            .requests
+            .iter()
+            .filter(|request| request[1] == CHALLENGE)
+            .collect();
+        assert_eq!(challenges.len(), 2);
+        assert_ne!(challenges[0][4..36], challenges[1][4..36]);
+        assert_ne!(challenges[0][36..], challenges[1][36..]);
+        assert_ne!(challenges[0][4..12], challenges[0][36..]);
+    }
+
+    #[test]
+    fn s2_vca_left_out() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version);
+            bench.responder.edit_transcript = Some(|transcript| {
+                let version = transcript[12];
+                let digests = [version, 0x81, 0, 0];
+                let vca = transcript.windows(4).position(|bytes| bytes == digests);
+                transcript.drain(..vca.unwrap());
+            });
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s3_measurement_signature() {
+        for version in [Version::V1_2, Version::V1_3] {
+            let mut bench = Bench::new(version);
+            bench.responder.signing.context = "responder-measurements signing".to_string();
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s4_requester_role_context() {
+        for version in [Version::V1_2, Version::V1_3] {
+            let mut bench = Bench::new(version);
+            bench.responder.signing.context = "requester-challenge_auth signing".to_string();
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s5_prefix_of_another_version() {
+        for (version, prefix) in [
+            (Version::V1_2, "dmtf-spdm-v1.3.*"),
+            (Version::V1_2, "dmtf-spdm-v1.1.*"),
+            (Version::V1_3, "dmtf-spdm-v1.2.*"),
+            (Version::V1_3, "dmtf-spdm-v1.4.*"),
+        ] {
+            let mut bench = Bench::new(version);
+            bench.responder.signing.prefix = Some(prefix.to_string());
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s6_byte_order() {
+        for version in VERSIONS {
+            with_signature(version, |signature| {
+                let (r, s) = signature.split_at_mut(48);
+                r.reverse();
+                s.reverse();
+            })
+            .fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s7_zeros() {
+        for version in VERSIONS {
+            with_signature(version, |signature| signature.fill(0))
+                .fails("bad-signature: CHALLENGE");
+            with_signature(version, |signature| signature[..48].fill(0))
+                .fails("bad-signature: CHALLENGE");
+            with_signature(version, |signature| signature[48..].fill(0))
+                .fails("bad-signature: CHALLENGE");
+            with_signature(version, |signature| signature.fill(0xff))
+                .fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s8_der_encoding() {
+        for version in VERSIONS {
+            with_signature(version, |signature| {
+                let (r, s) = signature.split_at(48);
+                let der = [&[0x30, 100, 2, 48], r, &[2, 48], s].concat();
+                *signature = der;
+            })
+            .fails("trailing-bytes: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s9_short_signature() {
+        for version in VERSIONS {
+            with_signature(version, |signature| signature.truncate(92))
+                .fails("truncated-response: CHALLENGE");
+            with_signature(version, vec::Vec::clear).fails("truncated-response: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s10_requester_context_not_echoed() {
+        for at in [0, 7] {
+            Bench::new(Version::V1_3)
+                .lie(CHALLENGE, move |response| {
+                    response[OPAQUE_LEN + 2 + at] ^= 1;
+                })
+                .fails("requester-context-mismatch: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s10_requester_context_left_out() {
+        Bench::new(Version::V1_3)
+            .lie(CHALLENGE, |response| response.truncate(OPAQUE_LEN + 2))
+            .fails("requester-context-mismatch: CHALLENGE");
+    }
+
+    #[test]
+    fn s11_error_in_the_transcript() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version);
+            bench.responder.edit_transcript = Some(|transcript| {
+                let len = transcript.len();
+                let error = [transcript[len / 2], 0x7f, 3, 0];
+                transcript.extend(error);
+            });
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s12_digests_repeated() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version);
+            bench.responder.edit_transcript = Some(|transcript| {
+                let version = transcript[12];
+                let request = [version, 0x81, 0, 0];
+                let at = transcript
+                    .windows(4)
+                    .position(|bytes| bytes == request)
+                    .unwrap();
+                let digests = transcript[at..at + 4 + 52].to_vec();
+                transcript.splice(at..at, digests);
+            });
+            bench.fails("bad-signature: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn opaque_data() {
+        for version in VERSIONS {
+            for len in [1, 3, 4, 1024] {
+                let mut bench = Bench::new(version);
+                bench.responder.opaque_data = vec![0x77; len];
+                bench.succeeds(0);
+            }
+        }
+    }
+
+    #[test]
+    fn s13_too_much_opaque_data() {
+        for version in VERSIONS {
+            for len in [1025, 2048] {
+                let mut bench = Bench::new(version);
+                bench.responder.opaque_data = vec![0x77; len];
+                bench.fails("opaque-data-too-large: CHALLENGE");
+            }
+        }
+    }
+
+    #[test]
+    fn s13_opaque_data_past_the_end() {
+        for version in VERSIONS {
+            for len in [512u16, 1024] {
+                Bench::new(version)
+                    .lie(CHALLENGE, move |response| {
+                        response[OPAQUE_LEN..OPAQUE_LEN + 2].copy_from_slice(&len.to_le_bytes());
+                    })
+                    .fails("truncated-response: CHALLENGE");
+            }
+        }
+    }
+
+    #[test]
+    fn s13_opaque_data_not_negotiated() {
+        use crate::testing::NEGOTIATE_ALGORITHMS;
+        for version in [Version::V1_2, Version::V1_3] {
+            let mut bench = Bench::new(version).lie(NEGOTIATE_ALGORITHMS, |response| {
+                response[7] = 0;
+            });
+            bench.succeeds(0);
+            bench.responder.opaque_data = vec![0; 16];
+            bench.fails("opaque-data-not-negotiated: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn s14_trailing_bytes() {
+        for version in VERSIONS {
+            with_signature(version, |signature| signature.extend([0; 4]))
+                .fails("trailing-bytes: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn padding_is_zero_and_short() {
+        // 4 + 32 + 32 + 2 + 132 bytes: two of padding.
+        let padded = || {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.responder.base_hash = BaseHash::Sha256;
+            bench.responder.base_asym = BaseAsym::EcdsaP521;
+            bench
+        };
+        padded().succeeds(0);
+        padded()
+            .tamper(CHALLENGE, |response| response.push(0))
+            .succeeds(0);
+        padded()
+            .tamper(CHALLENGE, |response| response.push(1))
+            .fails("trailing-bytes: CHALLENGE");
+        padded()
+            .tamper(CHALLENGE, |response| response.extend([0, 0, 0]))
+            .fails("trailing-bytes: CHALLENGE");
+        let mut bench = padded().tamper(CHALLENGE, |response| response.push(0));
+        bench.alignment = 1;
+        bench.fails("trailing-bytes: CHALLENGE");
+    }
+
+    #[test]
+    fn wrong_slot() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version).lie(CHALLENGE, |response| response[2] = 1);
+            bench.responder.slots[1] = Some(Certificates::good());
+            bench.fails("wrong-slot: CHALLENGE");
+        }
+        // All of Param1 is the slot in 1.0; later, some of its bits are reserved.
+        Bench::new(Version::V1_0)
+            .lie(CHALLENGE, |response| response[2] = 0x10)
+            .fails("wrong-slot: CHALLENGE");
+        for version in [Version::V1_1, Version::V1_2, Version::V1_3] {
+            Bench::new(version)
+                .lie(CHALLENGE, |response| response[2] = 0x70)
+                .succeeds(0);
+        }
+    }
+
+    #[test]
+    fn slot_mask_lacks_the_slot() {
+        for version in VERSIONS {
+            Bench::new(version)
+                .lie(CHALLENGE, |response| response[3] = 0xfe)
+                .fails("challenged-slot-missing: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn mutual_authentication() {
+        for version in [Version::V1_1, Version::V1_2, Version::V1_3] {
+            Bench::new(version)
+                .lie(CHALLENGE, |response| response[2] = 0x80)
+                .fails("mutual-authentication: CHALLENGE");
+        }
+    }
+
+    #[test]
+    fn signature_cannot_be_checked() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.anchor.broken = true;
+        bench.fails("signature-not-checked: CHALLENGE");
+    }
+}

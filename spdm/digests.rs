@@ -125,3 +125,102 @@ impl SlotDigests {
         self.digests.get(usize::from(slot))?.get(..self.digest_size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, Certificates, GET_DIGESTS, VERSIONS};
+
+    #[test]
+    fn slot_masks() {
+        assert!(slots(0).next().is_none());
+        assert!(slots(0xff).eq(0..8));
+        assert!(slots(0b1000_0010).eq([1, 7]));
+        assert!(!contains(0xff, 8));
+        assert!(!contains(0xff, 255));
+    }
+
+    #[test]
+    fn c1_no_slot() {
+        for version in VERSIONS {
+            Bench::new(version)
+                .lie(GET_DIGESTS, |response| {
+                    response.truncate(4);
+                    response[3] = 0;
+                })
+                .fails("no-provisioned-slot: GET_DIGESTS");
+        }
+    }
+
+    #[test]
+    fn c2_provisioned_not_within_supported() {
+        Bench::new(Version::V1_3)
+            .lie(GET_DIGESTS, |response| response[2] = 0b1111_1110)
+            .fails("provisioned-not-supported: GET_DIGESTS");
+        // Reserved before.
+        for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+            Bench::new(version)
+                .lie(GET_DIGESTS, |response| response[2] = 0b1111_1110)
+                .succeeds(0);
+        }
+    }
+
+    #[test]
+    fn supported_slots_are_reported() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version);
+            bench.responder.slots[4] = Some(Certificates::of_another_owner());
+            bench.responder.empty_slots = 0b0010_0000;
+            bench.succeeds(0);
+            let negotiated = bench.report.negotiated;
+            assert_eq!(negotiated.provisioned_slots, 0b0001_0001);
+            assert_eq!(
+                negotiated.supported_slots,
+                match version {
+                    Version::V1_3 => 0b0011_0001,
+                    _ => 0b0001_0001,
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn fewer_digests_than_slots() {
+        for version in VERSIONS {
+            Bench::new(version)
+                .lie(GET_DIGESTS, |response| {
+                    response[2] = 3;
+                    response[3] = 3;
+                })
+                .fails("truncated-response: GET_DIGESTS");
+        }
+    }
+
+    #[test]
+    fn more_digests_than_slots() {
+        for version in VERSIONS {
+            let mut bench = Bench::new(version).lie(GET_DIGESTS, |response| {
+                response[2] = 1;
+                response[3] = 1;
+            });
+            bench.responder.slots[1] = Some(Certificates::good());
+            bench.fails("trailing-bytes: GET_DIGESTS");
+        }
+    }
+
+    #[test]
+    fn multi_key_fields_were_not_negotiated() {
+        Bench::new(Version::V1_3)
+            .lie(GET_DIGESTS, |response| response.extend([1, 1, 2, 0]))
+            .fails("trailing-bytes: GET_DIGESTS");
+    }
+
+    #[test]
+    fn n3_digests_of_another_version() {
+        for version in VERSIONS {
+            Bench::new(version)
+                .lie(GET_DIGESTS, |response| response[0] ^= 1)
+                .fails("wrong-version: GET_DIGESTS");
+        }
+    }
+}

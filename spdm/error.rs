@@ -363,3 +363,124 @@ impl fmt::Display for ErrorCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{string::ToString, vec, vec::Vec};
+
+    use super::*;
+
+    fn all() -> Vec<Reason> {
+        use Reason::*;
+        let slot_errors = [
+            SlotError::ErrorResponse(ErrorCode(1)),
+            SlotError::TooLarge,
+            SlotError::LengthMismatch,
+            SlotError::DigestMismatch,
+        ];
+        let mut all = vec![
+            Timeout,
+            Deadline,
+            Gone,
+            Interrupted,
+            Transport,
+            ResponseTooLarge,
+            RequestTooLarge,
+            BufferTooSmall,
+            OutOfMemory,
+            Internal,
+            Truncated,
+            TrailingBytes,
+            WrongVersion,
+            UnexpectedResponse,
+            Busy,
+            RequestResynch,
+            NotReady,
+            NotReadyIllegal,
+            NotReadyExponent,
+            NotReadyMultiplier,
+            NotReadyRequest,
+            NotReadyToken,
+            ErrorDataSize,
+            NoVersions,
+            TooManyVersions,
+            DuplicateVersion,
+            UnsupportedVersion,
+            InvalidCapabilities,
+            InvalidCtExponent,
+            InvalidDataTransferSize,
+            NoCertificateCapability,
+            NoChallengeCapability,
+            MultiKeyOnly,
+            NothingToOffer,
+            AlgorithmsLength,
+            NoAlgorithm,
+            MultipleAlgorithms,
+            AlgorithmNotOffered,
+            ExtendedAlgorithm,
+            AlgorithmStructure,
+            HashUnavailable,
+            NoProvisionedSlot,
+            ProvisionedNotSupported,
+            WrongSlot,
+            EmptyPortion,
+            PortionTooLarge,
+            ChainLengthChanged,
+            ChallengedSlotMissing,
+            CertChainHashMismatch,
+            OpaqueDataTooLarge,
+            OpaqueDataNotNegotiated,
+            RequesterContextMismatch,
+            MutualAuthentication,
+            BadSignature,
+            SignatureNotChecked,
+        ];
+        all.extend(slot_errors.map(|error| Slot { slot: 3, error }));
+        all
+    }
+
+    #[test]
+    fn names_are_stable_words() {
+        for reason in all() {
+            let name = reason.name();
+            assert!(name
+                .chars()
+                .all(|letter| letter == '-' || letter.is_ascii_lowercase()));
+            let text = Error::new(reason, RequestCode::GetDigests).to_string();
+            assert!(text.starts_with(&std::format!("{name}: ")), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_different() {
+        let mut names: Vec<_> = all().into_iter().map(Reason::name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn display() {
+        let error = Error::new(Reason::Timeout, RequestCode::Challenge);
+        assert_eq!(error.to_string(), "timeout: CHALLENGE");
+        assert_eq!(error.slot(), None);
+        assert_eq!(error.request(), RequestCode::Challenge);
+
+        let chain = Reason::Chain {
+            slot: 2,
+            error: ChainError::Expired,
+        };
+        let error = Error::new(chain, RequestCode::GetCertificate);
+        assert_eq!(error.to_string(), "certificate-expired: slot 2");
+        assert_eq!(error.slot(), Some(2));
+        assert_eq!(error.reason(), chain);
+
+        let refused = Reason::ErrorResponse(ErrorCode(0x07));
+        let error = Error::new(refused, RequestCode::GetDigests);
+        assert_eq!(
+            error.to_string(),
+            "error-response: GET_DIGESTS: UnsupportedRequest"
+        );
+    }
+}

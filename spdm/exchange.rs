@@ -274,3 +274,484 @@ fn accept<'b, R: Request>(
     transcript.append(received.get(..len).ok_or(Reason::Internal)?)?;
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{boxed::Box, vec, vec::Vec};
+
+    use super::*;
+    use crate::{
+        testing::{
+            refuse, Bench, Instead, Responder, BUSY, CHALLENGE, GET_CAPABILITIES, GET_CERTIFICATE,
+            GET_DIGESTS, GET_VERSION, NEGOTIATE_ALGORITHMS, REQUEST_RESYNCH, RESPOND_IF_READY,
+            RESPONSE_NOT_READY, VERSIONS,
+        },
+        version::Version,
+    };
+
+    /// All requests, with what an error calls them.
+    const REQUESTS: [(u8, &str); 6] = [
+        (GET_VERSION, "GET_VERSION"),
+        (GET_CAPABILITIES, "GET_CAPABILITIES"),
+        (NEGOTIATE_ALGORITHMS, "NEGOTIATE_ALGORITHMS"),
+        (GET_DIGESTS, "GET_DIGESTS"),
+        (GET_CERTIFICATE, "GET_CERTIFICATE"),
+        (CHALLENGE, "CHALLENGE"),
+    ];
+
+    /// The requests that may be answered with ResponseNotReady.
+    const PATIENT: &[(u8, &str)] = REQUESTS.split_at(1).1;
+
+    fn with_failure(code: u8, error: TransportError) -> Bench {
+        Bench::new(Version::V1_2).instead(code, move |_| Instead::Failure(error))
+    }
+
+    fn with_response(code: u8, response: impl Fn(&Responder) -> Vec<u8> + 'static) -> Bench {
+        Bench::new(Version::V1_2).instead(code, move |responder| {
+            Instead::Response(response(responder))
+        })
+    }
+
+    #[track_caller]
+    fn fails(mut bench: Bench, reason: &str, request: &str) -> Bench {
+        bench.fails(&std::format!("{reason}: {request}"));
+        bench
+    }
+
+    #[test]
+    fn transport_failures() {
+        for (error, reason) in [
+            (TransportError::Timeout, "timeout"),
+            (TransportError::TooLarge, "response-too-large"),
+            (TransportError::Gone, "device-gone"),
+            (TransportError::Interrupted, "interrupted"),
+            (TransportError::Io, "transport-error"),
+        ] {
+            for (code, name) in REQUESTS {
+                let bench = fails(with_failure(code, error), reason, name);
+                // Nothing is sent again.
+                let times = bench
+                    .responder
+                    .codes()
+                    .iter()
+                    .filter(|sent| **sent == code)
+                    .count();
+                assert_eq!(times, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn requests_larger_than_the_transport_are_not_sent() {
+        let mut bench = Bench::new(Version::V1_3);
+        bench.max_message_size = 43;
+        bench.alignment = 1;
+        // CHALLENGE has 44 bytes; DIGESTS and portions do fit in 43 with a short hash.
+        bench.responder.base_hash = crate::algorithms::BaseHash::Sha256;
+        bench.fails("request-too-large: CHALLENGE");
+    }
+
+    #[test]
+    fn time_limits() {
+        for (exponent, t2) in [(0, 100_000), (10, 100_000), (20, 1 << 20), (23, 1 << 23)] {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.responder.ct_exponent = exponent;
+            bench.round_trip_us = 7;
+            bench.succeeds(0);
+            let t1 = 100_000 + 7;
+            let t2 = t2 + 7;
+            assert_eq!(bench.timeouts, [t1, t1, t1, t2, t2, t2]);
+        }
+    }
+
+    #[test]
+    fn late_but_not_too_late() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.latency_us = 101_000;
+        bench.succeeds(0);
+        bench.latency_us = 101_001;
+        bench.fails("timeout: GET_VERSION");
+    }
+
+    #[test]
+    fn e8_silence_meets_the_deadline() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.config.deadline_us = 100_005;
+        bench.latency_us = 40_000;
+        bench.fails("deadline-exceeded: NEGOTIATE_ALGORITHMS");
+        assert_eq!(bench.timeouts, [100_005, 60_005, 20_005]);
+
+        // Not even sent.
+        let mut bench = Bench::new(Version::V1_2);
+        bench.config.deadline_us = 80_000;
+        bench.latency_us = 40_000;
+        bench.fails("deadline-exceeded: NEGOTIATE_ALGORITHMS");
+        assert_eq!(bench.timeouts.len(), 2);
+
+        let mut bench = Bench::new(Version::V1_2);
+        bench.config.deadline_us = 0;
+        bench.fails("deadline-exceeded: GET_VERSION");
+        assert_eq!(bench.report.stats, Stats::default());
+    }
+
+    #[test]
+    fn no_deadline_at_all() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.config.deadline_us = u64::MAX;
+        bench.succeeds(0);
+    }
+
+    #[test]
+    fn short_messages() {
+        for (code, name) in REQUESTS {
+            for len in 0..4 {
+                let mut bench =
+                    with_response(code, move |_| vec![0x10, 0x04, 0, 0][..len].to_vec());
+                bench.alignment = 1;
+                fails(bench, "truncated-response", name);
+            }
+        }
+    }
+
+    #[test]
+    fn trailing_bytes() {
+        for version in VERSIONS {
+            for (code, name) in REQUESTS {
+                for extra in [vec![0; 4], vec![0; 2000], vec![1; 4]] {
+                    fails(
+                        Bench::new(version).tamper(code, move |response| response.extend(&extra)),
+                        "trailing-bytes",
+                        name,
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn n3_wrong_version() {
+        for version in VERSIONS {
+            for (code, name) in REQUESTS {
+                for wrong in [0, 0x0f, 0x14, 0x20, 0xff] {
+                    fails(
+                        Bench::new(version).tamper(code, move |response| response[0] = wrong),
+                        "wrong-version",
+                        name,
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn e9_late_answer_to_another_request() {
+        for (code, name) in REQUESTS {
+            for answer in [
+                0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x60, 0x61, 0x63, 0x7e,
+            ] {
+                let bench =
+                    Bench::new(Version::V1_2).tamper(code, move |response| response[1] = answer);
+                let own = match code {
+                    GET_VERSION => 0x04,
+                    GET_CAPABILITIES => 0x61,
+                    NEGOTIATE_ALGORITHMS => 0x63,
+                    GET_DIGESTS => 0x01,
+                    GET_CERTIFICATE => 0x02,
+                    _ => 0x03,
+                };
+                if answer != own {
+                    fails(bench, "unexpected-response", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn e11_unknown_response_code() {
+        for (code, name) in REQUESTS {
+            // A request, and codes that nobody has.
+            for answer in [0x83, 0x40, 0x80, 0xff] {
+                fails(
+                    Bench::new(Version::V1_2).tamper(code, move |response| response[1] = answer),
+                    "unexpected-response",
+                    name,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn e11_error_codes() {
+        for (error, text) in [
+            (0x00, "0x00"),
+            (0x01, "InvalidRequest"),
+            (0x02, "0x02"),
+            (0x04, "UnexpectedRequest"),
+            (0x0f, "LargeResponse"),
+            (0x41, "VersionMismatch"),
+            (0x99, "0x99"),
+            (0xff, "VendorDefined"),
+        ] {
+            for (code, name) in REQUESTS {
+                let mut bench = with_response(code, move |responder| {
+                    let mut message = responder.error(error, &[]);
+                    message[0] = if code == GET_VERSION { 0x10 } else { 0x12 };
+                    message
+                });
+                let subject = match code {
+                    GET_CERTIFICATE => "slot 0",
+                    _ => name,
+                };
+                bench.fails(&std::format!("error-response: {subject}: {text}"));
+            }
+        }
+    }
+
+    #[test]
+    fn e10_error_with_another_version() {
+        for version in VERSIONS {
+            for (code, name) in REQUESTS {
+                for error in [0x01, BUSY, RESPONSE_NOT_READY, REQUEST_RESYNCH] {
+                    let bench = Bench::new(version)
+                        .instead(code, move |_| Instead::Response(vec![0x14, 0x7f, error, 0]));
+                    fails(bench, "wrong-version", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn busy_for_a_while() {
+        for version in VERSIONS {
+            for (code, _) in REQUESTS {
+                let mut bench = Bench::new(version);
+                bench.responder.instead = Some(refuse(code, MAX_BUSY, BUSY, &[]));
+                bench.succeeds(0);
+                let requests = &bench.responder.requests;
+                let sent: Vec<_> = requests
+                    .iter()
+                    .filter(|request| request[1] == code)
+                    .collect();
+                assert_eq!(sent.len(), MAX_BUSY + 1);
+                assert!(sent.iter().all(|request| request == &sent[0]));
+                assert!(bench.platform.sleeps.is_sorted());
+                assert_eq!(bench.platform.sleeps.len(), MAX_BUSY);
+                assert_eq!(bench.platform.sleeps[0], 10_000);
+                assert_eq!(bench.platform.sleeps[MAX_BUSY - 1], 1_000_000);
+                assert_eq!(bench.report.stats.exchanges as usize, requests.len());
+            }
+        }
+    }
+
+    #[test]
+    fn e1_endless_busy() {
+        for (code, name) in REQUESTS {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.responder.instead = Some(refuse(code, usize::MAX, BUSY, &[]));
+            let bench = fails(bench, "busy", name);
+            assert!(bench.platform.sleeps.iter().sum::<u64>() < 6_000_000);
+        }
+    }
+
+    #[test]
+    fn e1_busy_until_the_deadline() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.config.deadline_us = 1_000_000;
+        bench.responder.instead = Some(refuse(CHALLENGE, usize::MAX, BUSY, &[]));
+        fails(bench, "deadline-exceeded", "CHALLENGE");
+    }
+
+    #[test]
+    fn interrupted_while_waiting() {
+        let mut bench = Bench::new(Version::V1_2);
+        bench.platform.interrupted = true;
+        bench.responder.instead = Some(refuse(CHALLENGE, 1, BUSY, &[]));
+        fails(bench, "interrupted", "CHALLENGE");
+    }
+
+    #[test]
+    fn response_not_ready() {
+        for version in VERSIONS {
+            for (code, _) in PATIENT {
+                let data = [14, *code, 0x77, 4];
+                for times in [1, 2, 4] {
+                    let mut bench = Bench::new(version);
+                    not_ready(&mut bench, *code, times, data);
+                    bench.succeeds(0);
+                    assert_eq!(bench.platform.sleeps, vec![1 << 14; times]);
+                    let codes = bench.responder.codes();
+                    let asked = codes
+                        .iter()
+                        .filter(|sent| **sent == RESPOND_IF_READY)
+                        .count();
+                    assert_eq!(asked, times);
+                    assert_eq!(codes.iter().filter(|sent| *sent == code).count(), 1);
+                }
+            }
+        }
+    }
+
+    fn not_ready(bench: &mut Bench, code: u8, times: usize, data: [u8; 4]) {
+        bench.responder.instead = Some(refuse(code, times, RESPONSE_NOT_READY, &data));
+    }
+
+    #[test]
+    fn response_not_ready_and_busy() {
+        let mut bench = Bench::new(Version::V1_2);
+        not_ready(&mut bench, CHALLENGE, 1, [14, CHALLENGE, 0x77, 4]);
+        let mut inner = bench.responder.instead.take().unwrap();
+        let mut busy = refuse(RESPOND_IF_READY, 2, BUSY, &[]);
+        bench.responder.instead = Some(Box::new(move |responder, request| {
+            busy(responder, request).or_else(|| inner(responder, request))
+        }));
+        bench.succeeds(0);
+        assert_eq!(bench.platform.sleeps, [1 << 14, 10_000, 20_000]);
+    }
+
+    #[test]
+    fn shortest_possible_delay_still_gets_its_chance() {
+        for (code, _) in PATIENT {
+            let mut bench = Bench::new(Version::V1_2);
+            not_ready(&mut bench, *code, 1, [0, *code, 0, 2]);
+            bench.succeeds(0);
+            assert_eq!(bench.platform.sleeps, [1]);
+        }
+    }
+
+    #[track_caller]
+    fn not_ready_fails(code: u8, name: &str, data: [u8; 4], reason: &str) {
+        let mut bench = Bench::new(Version::V1_2);
+        not_ready(&mut bench, code, 1, data);
+        let bench = fails(bench, reason, name);
+        assert!(bench.platform.sleeps.is_empty());
+    }
+
+    #[test]
+    fn e2_rdt_exponent() {
+        for (code, name) in PATIENT {
+            for exponent in [24, 31, 32, 64, 255] {
+                not_ready_fails(*code, name, [exponent, *code, 0, 2], "not-ready-exponent");
+            }
+        }
+    }
+
+    #[test]
+    fn e3_multiplier() {
+        for (code, name) in PATIENT {
+            for multiplier in [0, 1] {
+                not_ready_fails(
+                    *code,
+                    name,
+                    [10, *code, 0, multiplier],
+                    "not-ready-multiplier",
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn e4_wrong_request_code() {
+        for (code, name) in PATIENT {
+            for wrong in [0, RESPOND_IF_READY, code ^ 1] {
+                not_ready_fails(*code, name, [10, wrong, 0, 2], "not-ready-request");
+            }
+        }
+    }
+
+    #[test]
+    fn e4_token_changes() {
+        for (code, name) in PATIENT {
+            let mut bench = Bench::new(Version::V1_2);
+            let code = *code;
+            let mut token = 0;
+            bench.responder.instead = Some(Box::new(move |_, request| {
+                let asked = [code, RESPOND_IF_READY].contains(&request[1]);
+                token += u8::from(asked);
+                let error = vec![0x12, 0x7f, RESPONSE_NOT_READY, 0, 10, code, token, 200];
+                asked.then_some(Instead::Response(error))
+            }));
+            fails(bench, "not-ready-token", name);
+        }
+    }
+
+    #[test]
+    fn e5_endless_response_not_ready() {
+        for (code, name) in PATIENT {
+            let mut bench = Bench::new(Version::V1_2);
+            not_ready(&mut bench, *code, usize::MAX, [14, *code, 0, 5]);
+            let bench = fails(bench, "not-ready", name);
+            // Five times, and the time that the link takes is on top.
+            assert_eq!(bench.platform.sleeps.len(), 6);
+
+            let mut bench = Bench::new(Version::V1_2);
+            not_ready(&mut bench, *code, usize::MAX, [23, *code, 0, 255]);
+            let bench = fails(bench, "deadline-exceeded", name);
+            assert_eq!(bench.platform.sleeps.len(), 3);
+
+            let mut bench = Bench::new(Version::V1_2);
+            not_ready(&mut bench, *code, usize::MAX, [0, *code, 0, 2]);
+            let bench = fails(bench, "not-ready", name);
+            assert!(bench.platform.sleeps.len() < 100);
+        }
+    }
+
+    #[test]
+    fn e6_response_not_ready_to_get_version() {
+        with_response(GET_VERSION, |_| {
+            vec![0x10, 0x7f, RESPONSE_NOT_READY, 0, 10, GET_VERSION, 0, 2]
+        })
+        .fails("not-ready-illegal: GET_VERSION");
+    }
+
+    #[test]
+    fn e12_extended_error_data_size() {
+        for (code, name) in PATIENT {
+            let code = *code;
+            for len in [0, 1, 3, 5, 8, 32] {
+                let mut bench = with_response(code, move |_| {
+                    let mut message = vec![0x12, 0x7f, RESPONSE_NOT_READY, 0];
+                    message.extend([10, code, 0, 2]);
+                    message.resize(4 + len, 0);
+                    message
+                });
+                bench.alignment = 1;
+                fails(bench, "error-data-size", name);
+            }
+            for error in [BUSY, REQUEST_RESYNCH] {
+                for len in [4, 32] {
+                    let bench = with_response(code, move |_| {
+                        let mut message = vec![0x12, 0x7f, error, 0];
+                        message.resize(4 + len, 0);
+                        message
+                    });
+                    fails(bench, "error-data-size", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn resynch() {
+        for version in VERSIONS {
+            for (code, _) in REQUESTS {
+                let mut bench = Bench::new(version);
+                bench.responder.instead = Some(refuse(code, 3, REQUEST_RESYNCH, &[]));
+                bench.succeeds(0);
+                let codes = bench.responder.codes();
+                assert_eq!(codes.iter().filter(|sent| **sent == GET_VERSION).count(), 4);
+                assert_eq!(bench.report.stats.exchanges as usize, codes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn e7_resynch_loop() {
+        for (code, name) in REQUESTS {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.responder.instead = Some(refuse(code, usize::MAX, REQUEST_RESYNCH, &[]));
+            let bench = fails(bench, "request-resynch", name);
+            let codes = bench.responder.codes();
+            assert_eq!(codes.iter().filter(|sent| **sent == GET_VERSION).count(), 4);
+        }
+    }
+}

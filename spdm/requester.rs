@@ -496,3 +496,400 @@ fn requester_context(platform: &mut impl Platform) -> [u8; CONTEXT_SIZE] {
     }
     context
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::{Cell, RefCell};
+    use std::{boxed::Box, rc::Rc, vec, vec::Vec};
+
+    use super::*;
+    use crate::{
+        algorithms::{BaseAsym, BaseHash},
+        digests::contains,
+        report::Stats,
+        testing::{
+            Bench, Certificates, Instead, CHALLENGE, GET_CAPABILITIES, GET_CERTIFICATE,
+            GET_DIGESTS, GET_VERSION, GOOD_KEY, NEGOTIATE_ALGORITHMS, VERSIONS,
+        },
+    };
+
+    #[test]
+    fn every_version_with_every_algorithm() {
+        for version in VERSIONS {
+            for base_hash in BaseHash::ALL {
+                for base_asym in BaseAsym::ALL {
+                    let mut bench = Bench::new(version);
+                    bench.responder.base_hash = base_hash;
+                    bench.responder.base_asym = base_asym;
+                    let verdict = bench.attest().unwrap();
+                    assert_eq!(verdict.slot(), 0);
+                    assert_eq!(verdict.leaf_key(), &GOOD_KEY);
+                    assert_eq!(verdict.into_leaf_key(), GOOD_KEY);
+
+                    let capabilities = bench.report.negotiated.capabilities;
+                    assert_eq!(capabilities.unwrap().flags(), 6);
+                    assert_eq!(
+                        bench.report.negotiated,
+                        Negotiated {
+                            version: Some(version),
+                            capabilities,
+                            base_hash: Some(base_hash),
+                            base_asym: Some(base_asym),
+                            supported_slots: 1,
+                            provisioned_slots: 1,
+                            slot: Some(0),
+                        }
+                    );
+                    assert_eq!(bench.report.untrusted_slots, 0);
+                    assert_eq!(bench.chain_bytes(), bench.responder.chain(0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn six_exchanges() {
+        for (version, out, into) in [
+            (Version::V1_0, 88, 716),
+            (Version::V1_1, 96, 716),
+            (Version::V1_2, 104, 724),
+            (Version::V1_3, 112, 732),
+        ] {
+            let mut bench = Bench::new(version);
+            bench.succeeds(0);
+            assert_eq!(
+                bench.responder.codes(),
+                [
+                    GET_VERSION,
+                    GET_CAPABILITIES,
+                    NEGOTIATE_ALGORITHMS,
+                    GET_DIGESTS,
+                    GET_CERTIFICATE,
+                    CHALLENGE
+                ]
+            );
+            assert_eq!(
+                bench.report.stats,
+                Stats {
+                    exchanges: 6,
+                    bytes_out: out,
+                    bytes_in: into,
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_used_again() {
+        let mut bench = Bench::new(Version::V1_2);
+        for _ in 0..3 {
+            bench.succeeds(0);
+            assert_eq!(bench.report.stats.exchanges, 6);
+        }
+    }
+
+    #[test]
+    fn data_transfer_size_is_the_buffers() {
+        for (buffer_size, max_message_size, alignment, told) in [
+            (4096, 5000, 4, 4096),
+            (5000, 4096, 4, 4096),
+            (4099, 5000, 4, 4096),
+            (4099, 5000, 1, 4099),
+        ] {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.buffer_size = buffer_size;
+            bench.max_message_size = max_message_size;
+            bench.alignment = alignment;
+            bench.succeeds(0);
+            let request = &bench.responder.requests[1];
+            assert_eq!(request[12..16], u32::to_le_bytes(told));
+            assert_eq!(request[16..20], u32::to_le_bytes(told));
+        }
+    }
+
+    #[test]
+    fn buffer_too_small() {
+        for (buffer_size, max_message_size) in [(0, 4096), (41, 4096), (43, 4096), (4096, 41)] {
+            let mut bench = Bench::new(Version::V1_2);
+            bench.buffer_size = buffer_size;
+            bench.max_message_size = max_message_size;
+            bench.fails("buffer-too-small: GET_VERSION");
+            assert_eq!(bench.report, Report::default());
+        }
+    }
+
+    #[test]
+    fn buffer_just_large_enough() {
+        // CHALLENGE_AUTH: 4 + 32 + 32 + 2 + 64 bytes, and 2 of padding.
+        let mut bench = Bench::new(Version::V1_2);
+        bench.responder.base_hash = BaseHash::Sha256;
+        bench.responder.base_asym = BaseAsym::EcdsaP256;
+        bench.buffer_size = 136;
+        bench.succeeds(0);
+        bench.buffer_size = 132;
+        bench.fails("response-too-large: CHALLENGE");
+    }
+
+    /// A responder with chains in these slots; those of `good` are trusted.
+    fn with_slots(version: Version, provisioned: u8, good: u8) -> Bench {
+        let mut bench = Bench::new(version);
+        for slot in 0..8 {
+            let certificates = if contains(good, slot) {
+                Certificates::good()
+            } else {
+                Certificates::of_another_owner()
+            };
+            bench.responder.slots[usize::from(slot)] =
+                contains(provisioned, slot).then_some(certificates);
+        }
+        bench
+    }
+
+    #[test]
+    fn slots_are_tried_in_order_until_one_is_trusted() {
+        for version in VERSIONS {
+            for good in 0..8 {
+                let mut bench = with_slots(version, 0xff, 1 << good);
+                bench.succeeds(good);
+                assert_eq!(bench.report.negotiated.slot, Some(good));
+                assert_eq!(bench.report.untrusted_slots, (1 << good) - 1);
+                assert!(bench.anchor.seen.iter().copied().eq(0..=good));
+                assert_eq!(bench.chain_bytes(), bench.responder.chain(good.into()));
+                let challenge = bench.responder.requests.last().unwrap();
+                assert_eq!(challenge[1..3], [CHALLENGE, good]);
+            }
+        }
+    }
+
+    #[test]
+    fn slots_without_a_chain_are_left_out() {
+        let mut bench = with_slots(Version::V1_3, 0b1001_0100, 0b1000_0000);
+        bench.responder.empty_slots = 0b0000_0011;
+        bench.succeeds(7);
+        assert_eq!(bench.anchor.seen, [2, 4, 7]);
+    }
+
+    #[test]
+    fn no_slot_is_trusted() {
+        let mut bench = with_slots(Version::V1_2, 0b0000_1110, 0);
+        bench.fails("untrusted-root: slot 1");
+        assert_eq!(bench.report.untrusted_slots, 0b0000_1110);
+        assert_eq!(bench.report.negotiated.slot, None);
+        assert_eq!(bench.report.negotiated.provisioned_slots, 0b0000_1110);
+        assert!(!bench.responder.codes().contains(&CHALLENGE));
+    }
+
+    #[test]
+    fn the_most_telling_failure_is_reported() {
+        let mut bench = with_slots(Version::V1_2, 0b0000_1111, 0);
+        bench.anchor.refused = vec![(1, ChainError::Expired), (3, ChainError::LeafIsCa)];
+        bench.fails("certificate-expired: slot 1");
+        assert_eq!(bench.report.untrusted_slots, 0b0000_0101);
+
+        // Slot 0 is refused, slot 1 is of another owner.
+        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0);
+        bench.responder.instead = Some(Box::new(|responder, request| {
+            (request[1..3] == [GET_CERTIFICATE, 0])
+                .then(|| Instead::Response(responder.error(0x0c, &[])))
+        }));
+        bench.fails("untrusted-root: slot 1");
+
+        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0);
+        bench.responder.edit_chain = Some(|chain| chain[0] ^= 1);
+        bench.fails("chain-length-mismatch: slot 0");
+    }
+
+    #[test]
+    fn a_bad_slot_does_not_spoil_a_good_one() {
+        // Refused in the first portion, and in the second.
+        for offset in [0, 200] {
+            let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0b0000_0010);
+            bench.responder.portion = 200;
+            bench.responder.instead = Some(Box::new(move |responder, request| {
+                request
+                    .starts_with(&[0x12, GET_CERTIFICATE, 0, 0, offset])
+                    .then(|| Instead::Response(responder.error(0x0c, &[])))
+            }));
+            bench.succeeds(1);
+            assert_eq!(bench.anchor.seen, [1]);
+        }
+
+        let mut bench =
+            with_slots(Version::V1_2, 0b0000_0011, 0b0000_0011).lie(GET_DIGESTS, |response| {
+                response[4] ^= 1;
+            });
+        bench.succeeds(1);
+    }
+
+    #[test]
+    fn a_bad_signature_is_final() {
+        let mut bench =
+            with_slots(Version::V1_2, 0b0000_0011, 0b0000_0011).tamper(CHALLENGE, |response| {
+                *response.last_mut().unwrap() ^= 1;
+            });
+        bench.fails("bad-signature: CHALLENGE");
+        let codes = bench.responder.codes();
+        assert_eq!(codes.iter().filter(|code| **code == CHALLENGE).count(), 1);
+        // Whose key it was can be seen.
+        assert_eq!(bench.report.negotiated.slot, Some(0));
+    }
+
+    #[test]
+    fn a_broken_link_is_final() {
+        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0b0000_0010);
+        bench.responder.instead = Some(Box::new(|_, request| {
+            (request[1..3] == [GET_CERTIFICATE, 0])
+                .then_some(Instead::Failure(crate::transport::TransportError::Timeout))
+        }));
+        bench.fails("timeout: GET_CERTIFICATE");
+    }
+
+    #[test]
+    fn resynch_forgets_everything() {
+        // Another version after it, and other slots.
+        let mut bench = with_slots(Version::V1_3, 0b0000_0011, 0b0000_0010);
+        bench.responder.versions = vec![0x1200, 0x1300];
+        bench.responder.ct_exponent = 22;
+        let mut first = true;
+        bench.responder.instead = Some(Box::new(move |responder, request| {
+            if request[1] != CHALLENGE || !first {
+                return None;
+            }
+            first = false;
+            responder.versions = vec![0x1200];
+            responder.ct_exponent = 3;
+            responder.slots[0] = None;
+            Some(Instead::Response(responder.error(0x43, &[])))
+        }));
+        bench.succeeds(1);
+        let negotiated = bench.report.negotiated;
+        assert_eq!(negotiated.version, Some(Version::V1_2));
+        assert_eq!(negotiated.provisioned_slots, 0b0000_0010);
+        assert_eq!(bench.report.untrusted_slots, 0);
+        let mut expected = vec![101_000; 3];
+        expected.extend([(1 << 22) + 1000; 4]);
+        expected.extend([101_000; 6]);
+        assert_eq!(bench.timeouts, expected);
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        for version in VERSIONS {
+            let codes: Vec<u8> = {
+                let mut bench = Bench::new(version);
+                bench.succeeds(0);
+                bench.responder.codes()
+            };
+            for code in codes {
+                let mut len = 0;
+                loop {
+                    let whole = Rc::new(Cell::new(false));
+                    let seen = whole.clone();
+                    let mut bench = Bench::new(version).tamper(code, move |response| {
+                        seen.set(len >= response.len());
+                        response.truncate(len);
+                    });
+                    bench.alignment = 1;
+                    let result = bench.attest();
+                    if whole.get() {
+                        assert!(result.is_ok());
+                        break;
+                    }
+                    let name = result.err().unwrap().name();
+                    assert_eq!(name, "truncated-response");
+                    len += 1;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_bit_counts() {
+        for version in VERSIONS {
+            let responses = Rc::new(RefCell::new(Vec::new()));
+            let seen = responses.clone();
+            let mut bench = Bench::new(version);
+            bench.responder.slots[0].as_mut().unwrap().between.clear();
+            bench.responder.opaque_data = vec![1, 2, 3, 4];
+            bench.tamper = Some(Box::new(move |code, response| {
+                seen.borrow_mut().push((code, response.len()));
+            }));
+            bench.succeeds(0);
+            for &(code, len) in responses.borrow().iter() {
+                for (at, bit) in (0..len).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                    let mut bench = Bench::new(version).tamper(code, move |response| {
+                        if let Some(byte) = response.get_mut(at) {
+                            *byte ^= 1 << bit;
+                        }
+                    });
+                    bench.responder.slots[0].as_mut().unwrap().between.clear();
+                    bench.responder.opaque_data = vec![1, 2, 3, 4];
+                    assert!(bench.attest().is_err(), "{code:#x}: byte {at}, bit {bit}");
+                }
+            }
+        }
+    }
+
+    /// Pseudorandom numbers, the same in each run (xorshift64*).
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+            high as usize % limit
+        }
+
+        fn change(&mut self, message: &mut Vec<u8>) {
+            for _ in 0..=self.below(3) {
+                let at = self.below(message.len().min(40) + 1);
+                let byte = [0, 1, 2, 3, 0x10, 0x42, 0x7f, 0x80, 0xfe, 0xff][self.below(10)];
+                match self.below(8) {
+                    0 => message.truncate(at),
+                    1 => message.resize(message.len() + self.below(600), byte),
+                    2 => message.insert(at, byte),
+                    3 if at < message.len() => _ = message.remove(at),
+                    _ if at < message.len() => message[at] = byte,
+                    _ => (),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn random_lies_end_in_time() {
+        let random = Rc::new(RefCell::new(Random(0x5bd1_e995)));
+        let mut names = std::collections::BTreeSet::new();
+        for nth in 0..20_000 {
+            let mut bench = Bench::new(VERSIONS[nth % 4]);
+            bench.responder.slots[1] = Some(Certificates::of_another_owner());
+            let targets = [(); 2].map(|()| random.borrow_mut().below(6));
+            let lies = random.clone();
+            bench.responder.lie = Some(Box::new(move |code, response| {
+                let known = [
+                    GET_VERSION,
+                    GET_CAPABILITIES,
+                    NEGOTIATE_ALGORITHMS,
+                    GET_DIGESTS,
+                    GET_CERTIFICATE,
+                    CHALLENGE,
+                ];
+                let target = known.iter().position(|known| *known == code).unwrap();
+                if targets.contains(&target) {
+                    lies.borrow_mut().change(response);
+                }
+            }));
+            let start_us = bench.platform.clock.get();
+            let result = bench.attest();
+            names.insert(result.map_or_else(|error| error.name(), |_| "authenticated"));
+            assert!(bench.platform.clock.get() - start_us <= bench.config.deadline_us);
+            assert!(bench.report.stats.exchanges < 1000);
+        }
+        // Some lies are harmless, and the others are seen through in many places.
+        assert!(names.contains("authenticated"));
+        assert!(names.len() > 25, "{names:?}");
+        assert!(!names.contains("internal-error"));
+    }
+}

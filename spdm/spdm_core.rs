@@ -46,7 +46,7 @@ mod testing;
 pub use crate::{
     algorithms::{BaseAsym, BaseAsyms, BaseHash, BaseHashes},
     capabilities::Capabilities,
-    error::{Error, ErrorCode, Reason},
+    error::{Error, ErrorCode, Reason, SlotError},
     message::RequestCode,
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
     report::{Config, Negotiated, Report, Stats},

@@ -24,9 +24,7 @@ use crate::{
     report::{Config, Report},
     requester::{Requester, Workspace},
     transport::{Transport, TransportError},
-    trust::{
-        CertChain, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed, TrustAnchor,
-    },
+    trust::{CertChain, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed, TrustAnchor},
     verdict::Authenticated,
     version::Version,
 };
@@ -164,7 +162,7 @@ pub(crate) struct Signing {
     pub(crate) context: String,
 }
 
-type OnRequest = Box<dyn FnMut(&mut Responder, &[u8]) -> Option<Instead>>;
+pub(crate) type OnRequest = Box<dyn FnMut(&mut Responder, &[u8]) -> Option<Instead>>;
 type OnResponse = Box<dyn FnMut(u8, &mut Vec<u8>)>;
 
 /// The certificates of a slot.
@@ -274,7 +272,7 @@ impl Responder {
     fn provisioned(&self) -> u8 {
         (0..8)
             .filter(|slot| self.slots[*slot].is_some())
-            .fold(0, |mask, slot| mask | 1 << slot)
+            .fold(0, |mask, slot| mask | (1 << slot))
     }
 
     /// The certificate chain of a slot as the protocol has it.
@@ -318,7 +316,32 @@ impl Responder {
         Ok(self.honest(request))
     }
 
+    /// The error code and version of the ERROR that a request deserves.
+    fn objection(&self, request: &[u8]) -> Option<(u8, u8)> {
+        const INVALID_REQUEST: u8 = 0x01;
+        const VERSION_MISMATCH: u8 = 0x41;
+        match request[1] {
+            GET_CAPABILITIES => {
+                let mut versions = self.versions.iter().map(|entry| entry.to_be_bytes()[0]);
+                (!versions.any(|version| version == request[0])).then_some((VERSION_MISMATCH, 0x10))
+            }
+            GET_CERTIFICATE | CHALLENGE => {
+                let slot = usize::from(request[2]);
+                let offset = match request[1] {
+                    GET_CERTIFICATE => u16::from_le_bytes([request[4], request[5]]).into(),
+                    _ => 0,
+                };
+                let fits = self.slots[slot].is_some() && offset < self.chain(slot).len();
+                (!fits).then_some((INVALID_REQUEST, self.version))
+            }
+            _ => None,
+        }
+    }
+
     fn honest(&mut self, request: &[u8]) -> Vec<u8> {
+        if let Some((error, version)) = self.objection(request) {
+            return vec![version, 0x7f, error, 0];
+        }
         let (mut response, signed) = match request[1] {
             GET_VERSION => (self.version(request), false),
             GET_CAPABILITIES => (self.capabilities(request), false),
@@ -357,10 +380,6 @@ impl Responder {
 
     fn capabilities(&mut self, request: &[u8]) -> Vec<u8> {
         self.version = request[0];
-        assert!(self
-            .versions
-            .iter()
-            .any(|entry| entry.to_be_bytes()[0] == self.version));
         let len = match self.version {
             0x10 => 4,
             0x11 => 12,
@@ -381,7 +400,10 @@ impl Responder {
 
     fn algorithms(&mut self, request: &[u8]) -> Vec<u8> {
         assert_eq!(request.len(), 32);
-        assert_eq!(request[..6], [self.version, NEGOTIATE_ALGORITHMS, 0, 0, 32, 0]);
+        assert_eq!(
+            request[..6],
+            [self.version, NEGOTIATE_ALGORITHMS, 0, 0, 32, 0]
+        );
         let opaque_format = if self.version >= 0x12 { 2 } else { 0 };
         assert_eq!(request[6..8], [1, opaque_format]);
         let base_asyms = u32::from_le_bytes(request[8..12].try_into().unwrap());
@@ -462,28 +484,31 @@ impl Responder {
     pub(crate) fn codes(&self) -> Vec<u8> {
         self.requests.iter().map(|request| request[1]).collect()
     }
+}
 
-    /// Answers `times` times with an ERROR to requests with `code`.
-    pub(crate) fn refuse(&mut self, code: u8, times: usize, error: u8, data: &[u8]) {
-        let data = data.to_vec();
-        let mut left = times;
-        self.instead = Some(Box::new(move |responder, request| {
-            let asked = if request[1] == RESPOND_IF_READY {
-                assert_eq!(request[2..4], [data[1], data[2]]);
-                request[2]
-            } else {
-                request[1]
-            };
-            if asked != code || left == 0 {
-                return None;
-            }
-            left -= 1;
-            if error == RESPONSE_NOT_READY && request[1] != RESPOND_IF_READY {
-                responder.pending = Some(request.to_vec());
-            }
-            Some(Instead::Response(responder.error(error, &data)))
-        }));
-    }
+/// Answers the first `times` requests with `code` by an ERROR.
+///
+/// A ResponseNotReady is repeated to RESPOND_IF_READY.
+pub(crate) fn refuse(code: u8, times: usize, error: u8, data: &[u8]) -> OnRequest {
+    let data = data.to_vec();
+    let mut left = times;
+    Box::new(move |responder, request| {
+        let mut asked = request[1];
+        if error == RESPONSE_NOT_READY && asked == RESPOND_IF_READY {
+            assert_eq!(request[2..4], [data[1], data[2]]);
+            asked = request[2];
+        }
+        if asked != code || left == 0 {
+            return None;
+        }
+        left -= 1;
+        if error == RESPONSE_NOT_READY && request[1] != RESPOND_IF_READY {
+            responder.pending = Some(request.to_vec());
+        }
+        let mut message = vec![request[0], 0x7f, error, 0];
+        message.extend(&data);
+        Some(Instead::Response(message))
+    })
 }
 
 /// The signature that everybody here believes in.
@@ -626,7 +651,8 @@ impl Transport for TestTransport<'_> {
             return Err(TransportError::Timeout);
         }
         if let Err(TransportError::Timeout) = answer {
-            self.clock.set(self.clock.get() - took + u64::from(timeout_us));
+            self.clock
+                .set(self.clock.get() - took + u64::from(timeout_us));
         }
         let mut message = answer?;
         if let Some(tamper) = self.tamper {
@@ -705,6 +731,11 @@ impl Bench {
         .attest(&mut self.anchor, &mut self.chain, &mut self.report)
     }
 
+    /// The certificate chain that was received last.
+    pub(crate) fn chain_bytes(&self) -> &[u8] {
+        &self.chain.bytes
+    }
+
     /// Asserts that the attestation succeeds, with `slot`.
     #[track_caller]
     pub(crate) fn succeeds(&mut self, slot: u8) {
@@ -759,12 +790,6 @@ impl Bench {
         self.responder.instead = Some(Box::new(move |responder, request| {
             (request[1] == code).then(|| answer(responder))
         }));
-        self
-    }
-
-    /// Refuses `times` requests with `code`.
-    pub(crate) fn refuse(mut self, code: u8, times: usize, error: u8, data: &[u8]) -> Self {
-        self.responder.refuse(code, times, error, data);
         self
     }
 }

@@ -173,3 +173,31 @@ fn combined_prefix(prefix: &[u8; 16], context: &[u8]) -> [u8; COMBINED_PREFIX_SI
     }
     combined
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn combined_prefix_layout() {
+        let prefix = combined_prefix(b"dmtf-spdm-v1.2.*", CHALLENGE_AUTH_CONTEXT);
+        let expected = b"dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*\
+            \0\0\0\0responder-challenge_auth signing";
+        assert_eq!(&prefix, expected);
+    }
+
+    #[test]
+    fn vca_is_bounded() {
+        let mut vca = Vca::new();
+        assert_eq!(vca.append(&[1; 500]), Ok(()));
+        assert_eq!(vca.append(&[2; 13]), Err(Reason::Internal));
+        assert_eq!(vca.append(&[2; 12]), Ok(()));
+        assert_eq!(vca.append(&[]), Ok(()));
+        assert_eq!(vca.append(&[3]), Err(Reason::Internal));
+        assert_eq!(vca.as_bytes().len(), 512);
+        assert!(vca.as_bytes().starts_with(&[1; 500]));
+        assert!(vca.as_bytes().ends_with(&[2; 12]));
+        vca.clear();
+        assert!(vca.as_bytes().is_empty());
+    }
+}
