@@ -25,28 +25,47 @@ pub(crate) const MAX_CERTIFICATES: usize = 10;
 
 /// A chain is refused.
 #[derive(Clone, Copy)]
-pub(crate) struct Refused {
+pub(crate) struct Refused<'a> {
     /// Why.
     pub(crate) error: ChainError,
-    /// Which certificate or name, for people; may be empty.
-    pub(crate) detail: Text,
+    at: At<'a>,
 }
 
-impl Refused {
-    /// Refuses a chain because of `name`.
-    pub(crate) fn at(error: ChainError, name: &Name<'_>) -> Self {
+/// Which certificate or name a chain is refused for.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    /// None in particular.
+    Chain,
+    /// The certificate that bears this name, or the one that is missing.
+    Certificate(Name<'a>),
+    /// This name of a device.
+    Device(&'a [u8]),
+}
+
+impl<'a> Refused<'a> {
+    /// Refuses a chain because of the certificate of `name`.
+    pub(crate) fn at(error: ChainError, name: Name<'a>) -> Self {
         Self {
             error,
-            detail: name_text("CN=", name),
+            at: At::Certificate(name),
+        }
+    }
+
+    /// Which certificate or name, for people; may be empty.
+    pub(crate) fn detail(&self) -> Text {
+        match self.at {
+            At::Chain => Text::EMPTY,
+            At::Certificate(name) => name_text("CN=", &name),
+            At::Device(name) => Text::new("", name),
         }
     }
 }
 
-impl From<ChainError> for Refused {
+impl From<ChainError> for Refused<'_> {
     fn from(error: ChainError) -> Self {
         Self {
             error,
-            detail: Text::EMPTY,
+            at: At::Chain,
         }
     }
 }
@@ -72,7 +91,7 @@ pub(crate) struct Profile<'a> {
     pub(crate) device: Option<&'a PciIdentity>,
 }
 
-/// Checks `certificates`, the one nearest the root first, and returns the leaf.
+/// Checks `certificates`, the one nearest the root first.
 ///
 /// The rules are those of RFC 5280 section 6.1 (names chain, validity, basicConstraints, keyUsage, no
 /// unknown critical extension), of DSP0274 ("Leaf certificate") and of PCIe r6.0 section 6.31.3
@@ -82,29 +101,40 @@ pub(crate) struct Profile<'a> {
 /// # Errors
 ///
 /// [`Refused`], with the [`ChainError`] of the first rule that is broken.
-pub(crate) fn check<'a>(
-    certificates: &'a [u8],
-    profile: &Profile<'_>,
-) -> Result<Certificate<'a>, Refused> {
+// Not inlined: what it needs of the stack is given back before signatures are verified.
+#[inline(never)]
+pub(crate) fn check<'a>(certificates: &'a [u8], profile: &Profile<'_>) -> Result<(), Refused<'a>> {
+    check_number(certificates)?;
+
     let mut rest = Certificates::new(certificates);
     let mut previous: Option<Certificate<'a>> = None;
     // How many certificates may still come before the leaf.
     let mut path_length = u32::MAX;
-    for _ in 0..MAX_CERTIFICATES {
+    loop {
         let certificate = rest.read().map_err(|_| ChainError::Malformed)?;
-        let refuse = |error| Refused::at(error, &certificate.subject);
+        let refuse = |error| Refused::at(error, certificate.subject);
         if previous.is_some_and(|previous| previous.subject != certificate.issuer) {
             return Err(refuse(ChainError::BadCertificateSignature));
         }
         check_any(&certificate, profile.now).map_err(refuse)?;
         if rest.is_empty() {
-            check_leaf(&certificate, profile)?;
-            return Ok(certificate);
+            return check_leaf(&certificate, profile);
         }
         path_length = check_issuer(&certificate, path_length).map_err(refuse)?;
         previous = Some(certificate);
     }
-    Err(ChainError::TooLong.into())
+}
+
+/// There are certificates up to the last byte, and not too many.
+fn check_number(certificates: &[u8]) -> Result<(), ChainError> {
+    let mut rest = Certificates::new(certificates);
+    for _ in 0..MAX_CERTIFICATES {
+        rest.read().map_err(|_| ChainError::Malformed)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(ChainError::TooLong)
 }
 
 /// Rules for every certificate.
@@ -147,8 +177,8 @@ fn check_issuer(certificate: &Certificate<'_>, path_length: u32) -> Result<u32, 
 }
 
 /// Rules for the last certificate.
-fn check_leaf(leaf: &Certificate<'_>, profile: &Profile<'_>) -> Result<(), Refused> {
-    let refuse = |error| Refused::at(error, &leaf.subject);
+fn check_leaf<'a>(leaf: &Certificate<'a>, profile: &Profile<'_>) -> Result<(), Refused<'a>> {
+    let refuse = |error| Refused::at(error, leaf.subject);
     let extensions = &leaf.extensions;
     match extensions.basic_constraints {
         Some(constraints) if constraints.ca => return Err(refuse(ChainError::LeafIsCa)),
@@ -179,7 +209,7 @@ fn check_leaf(leaf: &Certificate<'_>, profile: &Profile<'_>) -> Result<(), Refus
         CmaName::One(name) if device.is_named(name) => Ok(()),
         CmaName::One(name) => Err(Refused {
             error: ChainError::SubjectAltNameMismatch,
-            detail: Text::new("", name),
+            at: At::Device(name),
         }),
         CmaName::Absent | CmaName::Several => Err(refuse(ChainError::SubjectAltNameMissing)),
     }

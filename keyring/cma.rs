@@ -42,10 +42,7 @@ use spdm_core::algorithms::{
 /// ```
 pub(crate) struct Cma {
     keyring: Key,
-    base_asyms: BaseAsyms,
-    /// Held so that the kernel neither unloads them nor has to find them when there is no user space to
-    /// load them from.
-    _algorithms: KVec<SignatureAlgorithm>,
+    algorithms: SignatureAlgorithms,
 }
 
 impl Cma {
@@ -69,21 +66,7 @@ impl Cma {
             | bindings::KEY_USR_WRITE
             | bindings::KEY_USR_SEARCH;
 
-        let mut algorithms = KVec::new();
-        let mut base_asyms = BaseAsyms::NONE;
-        for algorithm in BaseAsym::ALL {
-            let mut available = true;
-            for &name in kernel_algorithms(algorithm) {
-                match SignatureAlgorithm::new(name) {
-                    Ok(algorithm) => algorithms.push(algorithm, GFP_KERNEL)?,
-                    Err(error) if error == ENOMEM => return Err(error),
-                    Err(_) => available = false,
-                }
-            }
-            if available {
-                base_asyms = base_asyms.with(algorithm);
-            }
-        }
+        let algorithms = SignatureAlgorithms::new();
 
         // SAFETY: `name` is a string, credentials of the kernel live for ever. The result is an error or
         // a new reference.
@@ -101,8 +84,7 @@ impl Cma {
         };
         Ok(Self {
             keyring,
-            base_asyms,
-            _algorithms: algorithms,
+            algorithms,
         })
     }
 
@@ -113,7 +95,7 @@ impl Cma {
 
     /// Signature algorithms that this kernel can verify, with every hash of [`Cma::base_hashes`].
     pub(crate) fn base_asyms(&self) -> BaseAsyms {
-        self.base_asyms
+        self.algorithms.available
     }
 
     /// Adds root certificates, DER encodings one after the other, as those that are compiled in.
@@ -136,7 +118,11 @@ impl Cma {
                     added = added.saturating_add(1);
                 }
                 Err(error) => {
-                    pr_err!("root certificate refused: {} ({:?})\n", name.as_str(), error);
+                    pr_err!(
+                        "root certificate refused: {} ({:?})\n",
+                        name.as_str(),
+                        error
+                    );
                 }
             }
         }
@@ -177,7 +163,8 @@ impl Cma {
     /// a chain is looked for.
     ///
     /// The key of an issuer that was left out of the chain is all that the kernel keeps of it, besides
-    /// whether it is a CA: its validity and its path length constraint are not known here.
+    /// its names and whether it is a CA: its validity and its path length constraint are not known here.
+    /// If the keyring holds several issuers that the certificate's names fit, one is tried.
     ///
     /// # Errors
     ///
@@ -250,7 +237,10 @@ impl Drop for KernelCredentials {
 /// # Invariants
 ///
 /// The pointer is valid, and `self` owns what it points to.
-struct SignatureAlgorithm(NonNull<bindings::crypto_sig>, PhantomData<bindings::crypto_sig>);
+struct SignatureAlgorithm(
+    NonNull<bindings::crypto_sig>,
+    PhantomData<bindings::crypto_sig>,
+);
 
 // SAFETY: The object belongs to no thread.
 unsafe impl Send for SignatureAlgorithm {}
@@ -274,20 +264,65 @@ impl Drop for SignatureAlgorithm {
     }
 }
 
-/// The kernel's names of what `algorithm` needs.
-fn kernel_algorithms(algorithm: BaseAsym) -> &'static [&'static CStr] {
-    match algorithm {
-        BaseAsym::EcdsaP256 => &[c"p1363(ecdsa-nist-p256)", c"x962(ecdsa-nist-p256)"],
-        BaseAsym::EcdsaP384 => &[c"p1363(ecdsa-nist-p384)", c"x962(ecdsa-nist-p384)"],
-        BaseAsym::EcdsaP521 => &[c"p1363(ecdsa-nist-p521)", c"x962(ecdsa-nist-p521)"],
-        // The same for each size, so once is enough to hold them.
-        BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => &[
-            c"pkcs1(rsa,sha256)",
-            c"pkcs1(rsa,sha384)",
-            c"pkcs1(rsa,sha512)",
-            c"pkcs1(rsa,sha3-256)",
-            c"pkcs1(rsa,sha3-384)",
-            c"pkcs1(rsa,sha3-512)",
-        ],
+/// Signature algorithms that the kernel has.
+///
+/// They are held so that the kernel neither unloads them nor has to find them at a time when there is no
+/// user space to load them from.
+struct SignatureAlgorithms {
+    available: BaseAsyms,
+    _ecdsa: [[Option<SignatureAlgorithm>; 2]; ECDSA.len()],
+    _rsassa: [Option<SignatureAlgorithm>; RSASSA.len()],
+}
+
+/// ECDSA, with the kernel's names of it for the signatures in SPDM messages and in certificates.
+const ECDSA: [(BaseAsym, [&CStr; 2]); 3] = [
+    (
+        BaseAsym::EcdsaP256,
+        [c"p1363(ecdsa-nist-p256)", c"x962(ecdsa-nist-p256)"],
+    ),
+    (
+        BaseAsym::EcdsaP384,
+        [c"p1363(ecdsa-nist-p384)", c"x962(ecdsa-nist-p384)"],
+    ),
+    (
+        BaseAsym::EcdsaP521,
+        [c"p1363(ecdsa-nist-p521)", c"x962(ecdsa-nist-p521)"],
+    ),
+];
+
+/// The kernel's names of RSASSA, one for each hash that SPDM knows. They serve all sizes of keys, in SPDM
+/// messages as in certificates.
+const RSASSA: [&CStr; 6] = [
+    c"pkcs1(rsa,sha256)",
+    c"pkcs1(rsa,sha384)",
+    c"pkcs1(rsa,sha512)",
+    c"pkcs1(rsa,sha3-256)",
+    c"pkcs1(rsa,sha3-384)",
+    c"pkcs1(rsa,sha3-512)",
+];
+
+impl SignatureAlgorithms {
+    /// Finds out what this kernel has; may load modules.
+    fn new() -> Self {
+        let mut available = BaseAsyms::NONE;
+        let ecdsa = ECDSA.map(|(base_asym, names)| {
+            let algorithms = names.map(|name| SignatureAlgorithm::new(name).ok());
+            if algorithms.iter().all(Option::is_some) {
+                available = available.with(base_asym);
+            }
+            algorithms
+        });
+        let rsassa = RSASSA.map(|name| SignatureAlgorithm::new(name).ok());
+        if rsassa.iter().all(Option::is_some) {
+            available = available
+                .with(BaseAsym::RsaSsa2048)
+                .with(BaseAsym::RsaSsa3072)
+                .with(BaseAsym::RsaSsa4096);
+        }
+        Self {
+            available,
+            _ecdsa: ecdsa,
+            _rsassa: rsassa,
+        }
     }
 }

@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
                 if octets.first() == Some(&0) {
                     return Err(Malformed);
                 }
-                let length = octets.iter().fold(0u32, |n, &o| n << 8 | u32::from(o));
+                let length = octets.iter().fold(0u32, |n, &o| (n << 8) | u32::from(o));
                 if length < 0x80 {
                     return Err(Malformed);
                 }
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         }
         Ok(magnitude
             .iter()
-            .fold(0, |n: u32, &octet| n << 8 | u32::from(octet)))
+            .fold(0, |n: u32, &octet| (n << 8) | u32::from(octet)))
     }
 
     /// Reads a BIT STRING; returns the number of unused bits in its last octet, 0 to 7, and its octets.

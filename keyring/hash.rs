@@ -6,7 +6,6 @@
 //! [`include/crypto/sha3.h`](srctree/include/crypto/sha3.h).
 
 use crate::bindings;
-use core::mem::MaybeUninit;
 use spdm_core::{
     algorithms::{
         BaseHash,
@@ -42,48 +41,34 @@ impl KernelHash {
     /// [`Unsupported`] if `algorithm` is not one of [`KernelHash::algorithms`].
     pub(crate) fn new(algorithm: BaseHash) -> Result<Self, Unsupported> {
         let context = match algorithm {
-            BaseHash::Sha256 => {
-                let mut context = MaybeUninit::uninit();
-                // SAFETY: The function initializes the context that the pointer is valid for.
-                Context::Sha256(unsafe {
-                    bindings::sha256_init(context.as_mut_ptr());
-                    context.assume_init()
-                })
-            }
-            BaseHash::Sha384 => {
-                let mut context = MaybeUninit::uninit();
-                // SAFETY: The function initializes the context that the pointer is valid for.
-                Context::Sha384(unsafe {
-                    bindings::sha384_init(context.as_mut_ptr());
-                    context.assume_init()
-                })
-            }
-            BaseHash::Sha512 => {
-                let mut context = MaybeUninit::uninit();
-                // SAFETY: The function initializes the context that the pointer is valid for.
-                Context::Sha512(unsafe {
-                    bindings::sha512_init(context.as_mut_ptr());
-                    context.assume_init()
-                })
-            }
+            BaseHash::Sha256 => Context::Sha256(Default::default()),
+            BaseHash::Sha384 => Context::Sha384(Default::default()),
+            BaseHash::Sha512 => Context::Sha512(Default::default()),
             #[cfg(CONFIG_CRYPTO_LIB_SHA3)]
             BaseHash::Sha3_256 | BaseHash::Sha3_384 | BaseHash::Sha3_512 => {
-                let mut context = MaybeUninit::uninit();
-                // SAFETY: The function initializes the context that the pointer is valid for, and the
-                // size is one of the three that it takes.
-                Context::Sha3(
-                    unsafe {
-                        bindings::spdm_sha3_init(context.as_mut_ptr(), algorithm.digest_size());
-                        context.assume_init()
-                    },
-                    algorithm,
-                )
+                Context::Sha3(Default::default(), algorithm)
             }
             #[cfg(not(CONFIG_CRYPTO_LIB_SHA3))]
-            BaseHash::Sha3_256 | BaseHash::Sha3_384 | BaseHash::Sha3_512 => return Err(Unsupported),
+            BaseHash::Sha3_256 | BaseHash::Sha3_384 | BaseHash::Sha3_512 => {
+                return Err(Unsupported);
+            }
         };
+        let mut hash = Self(context);
+        match &mut hash.0 {
+            // SAFETY: The pointer is valid.
+            Context::Sha256(context) => unsafe { bindings::sha256_init(context) },
+            // SAFETY: As above.
+            Context::Sha384(context) => unsafe { bindings::sha384_init(context) },
+            // SAFETY: As above.
+            Context::Sha512(context) => unsafe { bindings::sha512_init(context) },
+            #[cfg(CONFIG_CRYPTO_LIB_SHA3)]
+            // SAFETY: As above, and the size is one of the three that the function takes.
+            Context::Sha3(context, algorithm) => unsafe {
+                bindings::spdm_sha3_init(context, algorithm.digest_size())
+            },
+        }
         // INVARIANT: Initialized above, each for its algorithm.
-        Ok(Self(context))
+        Ok(hash)
     }
 
     /// Hashes `data`.
@@ -122,8 +107,8 @@ impl Hash for KernelHash {
             Context::Sha512(context) => unsafe {
                 bindings::__sha512_update(&mut context.ctx, bytes, len)
             },
-            // SAFETY: As above.
             #[cfg(CONFIG_CRYPTO_LIB_SHA3)]
+            // SAFETY: As above.
             Context::Sha3(context, _) => unsafe {
                 bindings::__sha3_update(&mut context.ctx, bytes, len)
             },
@@ -151,5 +136,72 @@ impl Hash for KernelHash {
                 unsafe { bindings::sha3_final(context, digest.as_mut_ptr()) }
             }),
         }
+    }
+}
+
+#[cfg(CONFIG_SPDM_KUNIT_TEST)]
+#[kernel::prelude::kunit_tests(spdm_keyring_hash)]
+mod tests {
+    use super::*;
+
+    /// The first 8 bytes of the digest of "abc" (FIPS 180-4 and FIPS 202 examples).
+    const ABC: [(BaseHash, [u8; 8]); 6] = [
+        (
+            BaseHash::Sha256,
+            [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea],
+        ),
+        (
+            BaseHash::Sha384,
+            [0xcb, 0x00, 0x75, 0x3f, 0x45, 0xa3, 0x5e, 0x8b],
+        ),
+        (
+            BaseHash::Sha512,
+            [0xdd, 0xaf, 0x35, 0xa1, 0x93, 0x61, 0x7a, 0xba],
+        ),
+        (
+            BaseHash::Sha3_256,
+            [0x3a, 0x98, 0x5d, 0xa7, 0x4f, 0xe2, 0x25, 0xb2],
+        ),
+        (
+            BaseHash::Sha3_384,
+            [0xec, 0x01, 0x49, 0x82, 0x88, 0x51, 0x6f, 0xc9],
+        ),
+        (
+            BaseHash::Sha3_512,
+            [0xb7, 0x51, 0x85, 0x0b, 0x1a, 0x57, 0x16, 0x8a],
+        ),
+    ];
+
+    #[test]
+    fn digests_are_known() {
+        for (algorithm, expected) in ABC {
+            let Ok(digest) = KernelHash::digest(algorithm, b"abc") else {
+                assert!(!KernelHash::algorithms().contains(algorithm));
+                continue;
+            };
+            assert!(KernelHash::algorithms().contains(algorithm));
+            assert_eq!(digest.as_bytes().len(), algorithm.digest_size());
+            assert!(digest.as_bytes().starts_with(&expected));
+        }
+    }
+
+    #[test]
+    fn pieces_make_the_whole() -> Result<(), Unsupported> {
+        let data = [0x5a; 300];
+        for algorithm in BaseHash::ALL {
+            if !KernelHash::algorithms().contains(algorithm) {
+                continue;
+            }
+            let whole = KernelHash::digest(algorithm, &data)?;
+            for size in [1, 7, 64, 128, 136, 299] {
+                let mut hash = KernelHash::new(algorithm)?;
+                for piece in data.chunks(size) {
+                    hash.update(piece);
+                    hash.update(&[]);
+                }
+                assert!(hash.finish() == whole);
+            }
+        }
+        Ok(())
     }
 }

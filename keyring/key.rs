@@ -118,7 +118,7 @@ impl Key {
     }
 
     /// Returns the public key; [`None`] if it is another kind of asymmetric key.
-    pub(super) fn public_key(&self) -> Option<&bindings::public_key> {
+    fn public_key(&self) -> Option<&bindings::public_key> {
         let subtype = self.payload(bindings::asymmetric_payload_bits_asym_subtype);
         if subtype != (&raw mut bindings::public_key_subtype).cast() {
             return None;
@@ -141,6 +141,19 @@ impl Key {
         unsafe { signature.cast::<bindings::public_key_signature>().as_ref() }
     }
 
+    /// Whether the key is the subjectPublicKey of these octets.
+    fn is_public_key(&self, octets: &[u8]) -> bool {
+        let Some(public_key) = self.public_key() else {
+            return false;
+        };
+        let Ok(len) = usize::try_from(public_key.keylen) else {
+            return false;
+        };
+        // SAFETY: `key` is memory of `keylen` bytes that lives as long as the `public_key`.
+        !public_key.key.is_null()
+            && unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) } == octets
+    }
+
     /// Whether the certificate that the key was made of is marked as that of a CA.
     pub(super) fn is_ca(&self) -> bool {
         self.public_key()
@@ -149,8 +162,9 @@ impl Key {
 
     /// Whether both keys were made of the same certificate.
     ///
-    /// Compares the digests of what is signed, and the signatures. Where there is no digest, the answer
-    /// is no.
+    /// Compares the digests of what is signed, and the signatures. It would take a second preimage to
+    /// deceive it, also where the digests are of different hashes. Where there is no digest, the answer is
+    /// no.
     fn is_same_certificate(&self, other: &Self) -> bool {
         let (Some(one), Some(other)) = (self.signature(), other.signature()) else {
             return false;
@@ -158,9 +172,7 @@ impl Key {
         let (Some(digest), Some(other_digest)) = (digest(one), digest(other)) else {
             return false;
         };
-        hash_algorithm(one) == hash_algorithm(other)
-            && digest == other_digest
-            && signature_bytes(one) == signature_bytes(other)
+        digest == other_digest && signature_bytes(one) == signature_bytes(other)
     }
 
     /// Verifies a signature with the key.
@@ -214,7 +226,9 @@ impl CertificateKey<'_> {
     ///
     /// `ENOKEY`: it is not there; or another error of the search.
     pub(super) fn find_same(&self, keyring: &Key) -> Result<Key> {
-        let ids = self.key.payload(bindings::asymmetric_payload_bits_asym_key_ids);
+        let ids = self
+            .key
+            .payload(bindings::asymmetric_payload_bits_asym_key_ids);
         // SAFETY: The word is null or points to the key's identifiers, which live as long as the key.
         let ids = unsafe { ids.cast::<bindings::asymmetric_key_ids>().as_ref() }.ok_or(ENOKEY)?;
         // Issuer and serial number; subject key identifier.
@@ -236,14 +250,14 @@ impl CertificateKey<'_> {
         find(keyring, issuer_and_serial, key_id, name)
     }
 
+    /// Whether the certificate's key, as the kernel read it, is the subjectPublicKey of these octets.
+    pub(super) fn is_public_key(&self, octets: &[u8]) -> bool {
+        self.key.is_public_key(octets)
+    }
+
     /// Returns the key.
     pub(super) fn into_key(self) -> Key {
         self.key
-    }
-
-    /// Borrows the key.
-    pub(super) fn key(&self) -> &Key {
-        &self.key
     }
 }
 
@@ -290,15 +304,6 @@ fn signature_bytes(signature: &bindings::public_key_signature) -> Option<&[u8]> 
     let len = usize::try_from(signature.s_size).ok()?;
     // SAFETY: `s` is memory of `s_size` bytes that lives as long as the signature.
     Some(unsafe { slice::from_raw_parts(signature.s, len) })
-}
-
-/// Name of the hash that the digest was made with.
-fn hash_algorithm(signature: &bindings::public_key_signature) -> Option<&CStr> {
-    if signature.hash_algo.is_null() {
-        return None;
-    }
-    // SAFETY: It is a string that lives as long as the signature, most often for ever.
-    Some(unsafe { CStr::from_char_ptr(signature.hash_algo) })
 }
 
 /// A signature over a digest.

@@ -14,6 +14,8 @@ mod hash;
 mod key;
 mod oid;
 mod pci_identity;
+#[cfg(CONFIG_SPDM_KUNIT_TEST)]
+mod test_chain;
 mod text;
 mod time;
 mod x509;

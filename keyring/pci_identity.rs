@@ -30,11 +30,12 @@ impl PciIdentity {
     /// type 0 header, in lower case, byte by byte. `:%016x`, the serial number, may follow; then the
     /// function must have it too: a certificate made for one specimen is no good for another.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
-        self.after_model(name).is_some_and(|rest| match self.serial {
-            _ if rest.is_empty() => true,
-            Some(serial) => field(rest, b":", serial, 16).is_some_and(<[u8]>::is_empty),
-            None => false,
-        })
+        self.after_model(name)
+            .is_some_and(|rest| match self.serial {
+                _ if rest.is_empty() => true,
+                Some(serial) => field(rest, b":", serial, 16).is_some_and(<[u8]>::is_empty),
+                None => false,
+            })
     }
 
     /// What follows in `name` after all but the serial number; [`None`] if that part differs.

@@ -11,8 +11,8 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Most bytes that a text has. Enough for a CMA subjectAltName; longer ones are cut.
-    pub(crate) const CAPACITY: usize = 96;
+    /// Most bytes that a text has. Enough for the longest CMA subjectAltName; others are cut.
+    pub(crate) const CAPACITY: usize = 80;
 
     /// No text.
     pub(crate) const EMPTY: Self = Self {
@@ -73,10 +73,10 @@ impl Text {
     }
 }
 
-/// Digit for the low four bits of `nibble`.
+/// Hexadecimal digit for the low four bits of `nibble`.
 pub(crate) const fn hex_digit(nibble: u8) -> u8 {
     match nibble & 0xf {
-        digit @ 0..=9 => b'0' + digit,
-        digit => b'a' + (digit - 10),
+        digit @ 0..=9 => b'0' | digit,
+        letter => b'a'.wrapping_add(letter.wrapping_sub(10)),
     }
 }

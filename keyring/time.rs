@@ -60,9 +60,7 @@ impl Digits<'_> {
 }
 
 /// Days from 1 January 1970 to a date of the Gregorian calendar; [`None`] if there is no such date.
-///
-/// `year` is from 1970 to 9999.
-fn days_since_epoch(year: u16, month: u8, day: u8) -> Option<u32> {
+fn days_since_epoch(year: u16, month: u8, day: u8) -> Option<i32> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     // Days of the year before the month, in a year without 29 February, and days of the month.
     let (before, length) = match month {
@@ -83,12 +81,9 @@ fn days_since_epoch(year: u16, month: u8, day: u8) -> Option<u32> {
     if day < 1 || day > length {
         return None;
     }
-    // Leap days from 1970 on: those since year 0, less the 477 before 1970, less this year's.
-    let past = u32::from(year).checked_sub(1)?;
-    let leap_days = (past / 4 + past / 400)
-        .checked_sub(past / 100)?
-        .checked_sub(477)?;
-    let this_leap_day = u32::from(leap && month > 2);
-    let years = u32::from(year).checked_sub(1970)?;
-    Some(years * 365 + leap_days + before + this_leap_day + u32::from(day - 1))
+    let year = i32::from(year);
+    // 29 February of this year, and of the years before: those since year 1, less the 477 before 1970.
+    let leap_day = i32::from(leap && month > 2);
+    let leap_days = (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 - 477;
+    Some((year - 1970) * 365 + leap_days + leap_day + before + i32::from(day) - 1)
 }

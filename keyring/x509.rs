@@ -122,20 +122,13 @@ impl<'a> Certificates<'a> {
     }
 }
 
-/// A distinguished name. Two are equal if their encodings are.
+/// A distinguished name: the contents octets of its encoding. Two are equal if their encodings are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name<'a> {
-    raw: &'a [u8],
-    value: &'a [u8],
-}
+pub(crate) struct Name<'a>(&'a [u8]);
 
 impl<'a> Name<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self> {
-        let name = reader.expect(tag::SEQUENCE)?;
-        Ok(Self {
-            raw: name.raw,
-            value: name.value,
-        })
+        Ok(Self(reader.expect(tag::SEQUENCE)?.value))
     }
 
     /// The most specific commonName in the encoding that the certificate uses, for people to read.
@@ -143,7 +136,7 @@ impl<'a> Name<'a> {
     /// [`None`] if there is none, or if the name is broken: nothing else depends on its parts.
     pub(crate) fn common_name(&self) -> Option<&'a [u8]> {
         let mut common_name = None;
-        let mut names = Reader::new(self.value);
+        let mut names = Reader::new(self.0);
         while !names.is_empty() {
             let mut attributes = names.constructed(tag::SET).ok()?;
             while !attributes.is_empty() {
@@ -164,6 +157,8 @@ impl<'a> Name<'a> {
 pub(crate) struct PublicKey<'a> {
     /// The whole SubjectPublicKeyInfo. Its SHA-256 is the identity of a device.
     pub(crate) raw: &'a [u8],
+    /// The key itself: the subjectPublicKey of whole octets.
+    pub(crate) octets: &'a [u8],
     /// Algorithm and size.
     pub(crate) kind: KeyKind,
 }
@@ -189,7 +184,10 @@ impl<'a> PublicKey<'a> {
         let whole = reader.expect(tag::SEQUENCE)?;
         let mut info = Reader::new(whole.value);
         let mut algorithm = info.constructed(tag::SEQUENCE)?;
-        let key = info.bit_string()?;
+        // Every algorithm that the kernel knows has whole octets.
+        let (0, key) = info.bit_string()? else {
+            return Err(Malformed);
+        };
         info.finish()?;
         let kind = match algorithm.object_identifier()? {
             oid::RSA_ENCRYPTION => {
@@ -203,11 +201,9 @@ impl<'a> PublicKey<'a> {
                 match (curve, key) {
                     // 0x04: an uncompressed point, the only form that RFC 5480 section 2.2 requires and
                     // that the kernel reads.
-                    (oid::SECP256R1, (0, [0x04, point @ ..])) if point.len() == 64 => KeyKind::P256,
-                    (oid::SECP384R1, (0, [0x04, point @ ..])) if point.len() == 96 => KeyKind::P384,
-                    (oid::SECP521R1, (0, [0x04, point @ ..])) if point.len() == 132 => {
-                        KeyKind::P521
-                    }
+                    (oid::SECP256R1, [0x04, point @ ..]) if point.len() == 64 => KeyKind::P256,
+                    (oid::SECP384R1, [0x04, point @ ..]) if point.len() == 96 => KeyKind::P384,
+                    (oid::SECP521R1, [0x04, point @ ..]) if point.len() == 132 => KeyKind::P521,
                     (oid::SECP256R1 | oid::SECP384R1 | oid::SECP521R1, _) => return Err(Malformed),
                     _ => KeyKind::Other,
                 }
@@ -216,16 +212,14 @@ impl<'a> PublicKey<'a> {
         };
         Ok(Self {
             raw: whole.raw,
+            octets: key,
             kind,
         })
     }
 }
 
 /// Returns the size of an RSAPublicKey's modulus in bits (RFC 8017 appendix A.1.1).
-fn rsa_bits(key: (u8, &[u8])) -> Result<usize> {
-    let (0, key) = key else {
-        return Err(Malformed);
-    };
+fn rsa_bits(key: &[u8]) -> Result<usize> {
     let mut outer = Reader::new(key);
     let mut numbers = outer.constructed(tag::SEQUENCE)?;
     outer.finish()?;
@@ -384,13 +378,9 @@ impl BasicConstraints {
 
 impl KeyUsage {
     fn read(mut value: Reader<'_>) -> Result<Self> {
-        let (unused, octets) = value.bit_string()?;
+        let (_, octets) = value.bit_string()?;
         value.finish()?;
-        // X.690 section 11.2.2: without trailing zero bits; and section 4.2.1.3: at least one bit is set.
-        // The unused bits are zero, so the last used one is the lowest that is set.
-        if octets.last().map(|last| last.trailing_zeros()) != Some(u32::from(unused)) {
-            return Err(Malformed);
-        }
+        // X.690 section 11.2.2 allows no trailing zero bits. Some CAs write them; they change nothing.
         let first = octets.first().copied().unwrap_or_default();
         Ok(Self {
             digital_signature: first & 0x80 != 0,
