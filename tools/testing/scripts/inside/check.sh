@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check.sh NAME [FILTER]: one of the checks of `make test` that need no guest, on the copy of the
+# tree in /cache/src. Fails if the check does.
+set -euo pipefail
+
+src=/cache/src
+testing=$src/tools/testing
+export CARGO_TARGET_DIR=/cache/target
+cargo=(cargo --config "$testing/scripts/inside/cargo.toml" --locked)
+
+# no_warnings LOG: fails if a compiler or checker complained in what is in LOG.
+no_warnings() {
+	cat "$1"
+	! grep -qE 'warning|error' "$1"
+}
+
+fmt() {
+	cd "$testing"
+	cargo fmt --all --check
+	rustfmt --check --edition 2021 "$src/cma/spdm.rs"
+}
+
+clippy() {
+	cd "$testing"
+	"${cargo[@]}" clippy --quiet --workspace --all-targets -- -D warnings
+}
+
+unit() {
+	cd "$testing"
+	"${cargo[@]}" test --workspace --no-fail-fast -- "$@"
+}
+
+doc() {
+	cd "$testing"
+	RUSTDOCFLAGS='-D warnings' "${cargo[@]}" doc --quiet --no-deps -p spdm_core
+}
+
+shell() {
+	cd "$src"
+	grep -rlE '^#!/bin/(ba)?sh|^#!/bin/busybox sh|^# shellcheck shell=' .ci tools |
+		xargs shellcheck --external-sources --source-path=SCRIPTDIR --source-path="$src" \
+			--exclude=SC2015,SC2317 # "a && b || die"; functions that are called by name
+}
+
+style() {
+	cd /part/linux
+	# What is not a patch has no MAINTAINERS entry and no commit message to look at.
+	find "$src" -path '*/target/*' -prune -o -type f \
+		\( -name '*.[chS]' -o -name Kconfig -o -name '*.rs' \) -print |
+		xargs perl scripts/checkpatch.pl --no-tree --file --terse --show-types \
+			--max-line-length=100 --ignore FILE_PATH_CHANGES,CONFIG_DESCRIPTION
+}
+
+# The module with everything on that looks at it: W=1, sparse for the shims, clippy with the
+# kernel's lints. From the start, because only what is compiled is looked at.
+kbuild() {
+	local out=/cache/module-checks
+	rm -rf $out
+	mkdir $out
+	"$testing/scripts/inside/kernel-make.sh" stock M=$src MO=$out W=1 C=1 CLIPPY=1 modules \
+		>$out.log 2>&1 || { cat $out.log; return 1; }
+	# The stock headers package has no vmlinux to take BTF from.
+	grep -v '^Skipping BTF generation' $out.log >$out.left || true
+	no_warnings $out.left
+}
+
+# Nothing in the module can panic: the functions that do it are not called.
+symbols() {
+	local module=/cache/module/spdm/spdm.ko
+	[ -s $module ]
+	nm --undefined-only --demangle $module >/tmp/undefined
+	[ -s /tmp/undefined ]
+	! grep -E 'panic|unwrap_failed|expect_failed|slice_.*_fail|rust_begin_unwind' /tmp/undefined
+}
+
+# The protocol crate has no unsafe code, and says so to the compiler.
+unsafe() {
+	grep -q '^#!\[forbid(unsafe_code)\]' "$src/spdm/spdm_core.rs"
+}
+
+name=$1
+shift
+"$name" "$@"

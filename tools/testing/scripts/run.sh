@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make run: from whatever is there to a report on an attested drive.
+#
+#   KERNEL=stock|test    the distribution's kernel with spdm.ko, or one built with spdm in it
+#   DEVICES=n            drives, each with a responder of its own
+#   FAULT=name           makes the responder misbehave
+#   RESPONDER=host:port  a responder that is already running, and
+#   ROOT=file            its root certificate (PEM or DER)
+#   SHELL=1              a prompt in the guest
+
+# shellcheck source=tools/testing/scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=tools/testing/scripts/prepare.sh
+. "$scripts/prepare.sh"
+
+kernel=${KERNEL:-stock}
+case $kernel in
+stock | test) ;;
+*) die "KERNEL=$kernel: there is stock and test" ;;
+esac
+[[ ${DEVICES:-1} =~ ^[0-9]+$ ]] || die "DEVICES=$DEVICES is not a number"
+if [ -n "${RESPONDER:-}" ]; then
+	[[ $RESPONDER =~ ^.+:[0-9]+$ ]] || die "RESPONDER=$RESPONDER is not host:port"
+	[ -n "${ROOT:-}" ] || echo "note: without ROOT=file the test roots are used, which it may not have"
+	[ -z "${FAULT:-}" ] || die "FAULT is for our own responder, not for RESPONDER"
+fi
+if [ -n "${ROOT:-}" ] && [ ! -r "$ROOT" ]; then
+	die "ROOT=$ROOT cannot be read"
+fi
+
+as_root "$@"
+check_host
+open_cache
+prepare_root
+prepare_stock_kernel
+[ "$kernel" = stock ] || prepare_test_kernel
+lock build
+prepare_programs
+arguments=()
+if [ "$kernel" = stock ]; then
+	prepare_module
+	make_run_directory
+	cp "$cache/module/spdm/spdm.ko" "$run_dir/"
+	arguments+=(--kernel /part/vmlinuz --modules /part/modules --release "$stock_release"
+		--spdm /run/spdm/spdm.ko)
+else
+	update_test_kernel
+	make_run_directory
+	cp "$test_part/build/arch/x86/boot/bzImage" "$run_dir/"
+	arguments+=(--kernel /run/spdm/bzImage)
+fi
+unlock
+
+if [ -n "${ROOT:-}" ]; then
+	cp "$ROOT" "$run_dir/root"
+	arguments+=(--root /run/spdm/root)
+fi
+[ -z "${DEVICES:-}" ] || arguments+=(--devices "$DEVICES")
+[ -z "${FAULT:-}" ] || arguments+=(--fault "$FAULT")
+[ -z "${RESPONDER:-}" ] || arguments+=(--responder "$RESPONDER")
+if [ -n "${SHELL_IN_GUEST:-}" ]; then
+	arguments+=(--shell)
+	tty_state=$(stty -g 2>/dev/null || true)
+fi
+
+mounts+=("$run_dir=/run/spdm")
+status=0
+inside /run/spdm/vm run "${arguments[@]}" --responder-program /run/spdm/spdm-responder \
+	--pki /cache/pki --directory /run/spdm/guest || status=$?
+keep_guest_logs
+[ "$status" -eq 0 ] || echo "  logs of the guest and the responder: $cache/log/guest" >&2
+printf '  %-58s%7s s\n' total "$(since "$started")"
+exit "$status"

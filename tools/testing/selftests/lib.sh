@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2034,SC2119,SC2120 # Variables and arguments are for the scripts.
+#
+# For scripts that run in a guest: words to report results (the names are those of the kernel's
+# ktap_helpers.sh), to talk to the host's side, and to work with spdm. Source it:
+#
+#	. /lib.sh
+#
+# Drives of the guest: 0 and 1 have a responder each, 2 has no DOE, 3 and 4 have a responder and are
+# not plugged in. Drive n is the PCI function "$(bdf n)" and the responder's device n.
+
+# --- Results -----------------------------------------------------------------------------------
+
+KTAP_TEST_NUM=0
+KTAP_FAILED=0
+
+ktap_print_header() {
+	echo 'TAP version 13'
+}
+
+# ktap_set_plan N: how many results there will be; one more or less is a failure.
+ktap_set_plan() {
+	echo "1..$1"
+}
+
+ktap_test_pass() {
+	KTAP_TEST_NUM=$((KTAP_TEST_NUM + 1))
+	echo "ok $KTAP_TEST_NUM $*"
+}
+
+ktap_test_fail() {
+	KTAP_TEST_NUM=$((KTAP_TEST_NUM + 1))
+	KTAP_FAILED=$((KTAP_FAILED + 1))
+	echo "not ok $KTAP_TEST_NUM $*"
+}
+
+# ktap_test_skip TEXT...: not counted as passed; say why.
+ktap_test_skip() {
+	KTAP_TEST_NUM=$((KTAP_TEST_NUM + 1))
+	echo "ok $KTAP_TEST_NUM $* # SKIP"
+}
+
+# ktap_test_result TEXT COMMAND...: passes if the command succeeds.
+ktap_test_result() {
+	text=$1
+	shift
+	if "$@"; then ktap_test_pass "$text"; else ktap_test_fail "$text"; fi
+}
+
+# ktap_test_equal TEXT WANTED GOT: passes if they are the same; else shows both.
+ktap_test_equal() {
+	if [ "$2" = "$3" ]; then
+		ktap_test_pass "$1"
+	else
+		echo "# wanted \"$2\", got \"$3\""
+		ktap_test_fail "$1"
+	fi
+}
+
+# ktap_test_match TEXT PATTERN GOT: passes if GOT matches the shell pattern.
+ktap_test_match() {
+	# shellcheck disable=SC2254 # It is a pattern.
+	case $3 in
+	$2) ktap_test_pass "$1" ;;
+	*)
+		echo "# wanted \"$2\", got \"$3\""
+		ktap_test_fail "$1"
+		;;
+	esac
+}
+
+ktap_finished() {
+	[ "$KTAP_FAILED" -eq 0 ]
+	exit
+}
+
+# --- The host ----------------------------------------------------------------------------------
+
+# host LINE...: says a line to the host and prints its answer, which is one line. File descriptor 3
+# is the control port. Not from two processes at once: they could get each other's answers.
+host() {
+	printf '%s\n' "$*" >&3
+	IFS= read -r answer <&3
+	printf '%s\n' "$answer"
+	case $answer in error*) return 1 ;; esac
+}
+
+# responder LINE...: a line for the responders' control channel, such as
+# `responder set 0 fault=bad-signature` or `responder get 0 stats`.
+responder() {
+	host "responder $*"
+}
+
+# stat N NAME: a counter of responder N.
+stat() {
+	responder get "$1" stats | sed -n "s/.*\"$2\":\([0-9]*\).*/\1/p"
+}
+
+# monitor COMMAND...: for QEMU's monitor.
+monitor() {
+	host "monitor $*"
+}
+
+# drive add|remove N: into or out of its slot, with the slot's attention button.
+drive() {
+	host "drive $*"
+}
+
+# --- Time --------------------------------------------------------------------------------------
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	tenths=$(($1 * 10))
+	shift
+	until "$@" 2>/dev/null; do
+		[ "$tenths" -gt 0 ] || return 1
+		tenths=$((tenths - 1))
+		usleep 100000
+	done
+}
+
+# --- Devices -----------------------------------------------------------------------------------
+
+bdf() {
+	printf '0000:%02x:00.0' $(($1 + 1))
+}
+
+# authenticated N: 1 or 0.
+authenticated() {
+	cat "/sys/bus/pci/devices/$(bdf "$1")/authenticated"
+}
+
+is_authenticated() {
+	[ "$(authenticated "$1")" = 1 ]
+}
+
+# attest N: attests drive N again and waits for the verdict.
+attest() {
+	echo re 2>/dev/null >"/sys/bus/pci/devices/$(bdf "$1")/authenticated"
+}
+
+# attribute N NAME: of the class device of drive N.
+attribute() {
+	cat "/sys/class/spdm/pci-$(bdf "$1")/$2"
+}
+
+# block_device FUNCTION: the name of the NVMe namespace on that PCI function.
+block_device() {
+	for namespace in "/sys/bus/pci/devices/$1"/nvme/nvme*/nvme*n1; do
+		[ ! -d "$namespace" ] || basename "$namespace"
+	done | grep -m 1 .
+}
+
+# drive_reads N: whether the first block of drive N can be read and is that of drive N.
+drive_reads() {
+	wait_for 20 block_device "$(bdf "$1")" >/dev/null || return 1
+	dd if="/dev/$(block_device "$(bdf "$1")")" bs=512 count=1 2>/dev/null |
+		grep -q "^drive $1 sector 0 "
+}
+
+driver_of() {
+	basename "$(readlink "/sys/bus/pci/devices/$(bdf "$1")/driver")"
+}
+
+# --- Attestations ------------------------------------------------------------------------------
+
+# What a write to `authenticated` may fail with, in the words of the C library.
+EBUSY='Device or resource busy'
+EINVAL='Invalid argument'
+EKEYEXPIRED='Key has expired'
+EKEYREJECTED='Key was rejected by service'
+ENODEV='No such device'
+ENOKEY='Required key not available'
+EPROTO='Protocol error'
+EPROTONOSUPPORT='Protocol not supported'
+ETIMEDOUT='Connection timed out'
+
+# The functions below start no process if they can help it: that takes a while in an emulated machine.
+
+# read_line FILE: its first line into $line; empty if there is none.
+read_line() {
+	line=
+	IFS= read -r line 2>/dev/null <"$1"
+	:
+}
+
+# configure N WORDS...: responder N is now as it was at the start, but for these words, and has not misbehaved.
+configure() {
+	number=$1
+	played=0
+	shift
+	if ! responder reset "$number" >/dev/null ||
+		! { [ -z "$*" ] || responder set "$number" "$*" >/run/answer; }; then
+		read_line /run/answer
+		echo "Bail out! responder $number: $*: $line"
+		exit 1
+	fi
+}
+
+# count N NAME: like stat, but into $count.
+count() {
+	responder get "$1" stats >/run/answer
+	read_line /run/answer
+	count=${line#*\""$2"\":}
+	count=${count%%[,\}]*}
+}
+
+# re N: attests drive N again; $error is what the write fails with, or empty.
+re() {
+	error=
+	if ! echo re 2>/run/error >"/sys/bus/pci/devices/0000:0$(($1 + 1)):00.0/authenticated"; then
+		read_line /run/error
+		error=${line##*: }
+	fi
+}
+
+# forget N: the identity of drive N. It is attested again, and what it proves then is its new identity: for a
+# responder that has been told to have another key.
+forget() {
+	echo 2>/dev/null >"/sys/class/spdm/pci-0000:0$(($1 + 1)):00.0/identity"
+	:
+}
+
+# verdict N: all that sysfs says about drive N into $verdict: `0 failed busy: CHALLENGE`.
+verdict() {
+	read_line "/sys/bus/pci/devices/0000:0$(($1 + 1)):00.0/authenticated"
+	verdict=$line
+	read_line "/sys/class/spdm/pci-0000:0$(($1 + 1)):00.0/state"
+	verdict="$verdict $line"
+	read_line "/sys/class/spdm/pci-0000:0$(($1 + 1)):00.0/reason"
+	verdict="$verdict${line:+ $line}"
+}
+
+# accepts N: attests drive N, and it is authenticated in every respect.
+accepts() {
+	re "$1"
+	verdict "$1"
+	[ "$error$verdict" = '1 authenticated' ] && return
+	echo "# wanted \"1 authenticated\", got \"$verdict\", errno \"$error\""
+	return 1
+}
+
+# refuses N REASON ERROR: attests drive N, and it is not, for a reason that matches this pattern, and the write
+# fails with ERROR.
+refuses() {
+	re "$1"
+	verdict "$1"
+	wanted='0 failed'
+	[ "$3" != "$EPROTONOSUPPORT" ] || wanted='0 unsupported'
+	# shellcheck disable=SC2254 # It is a pattern.
+	case $verdict in
+	"$wanted "$2) [ "$error" != "$3" ] || return 0 ;;
+	esac
+	echo "# wanted \"$wanted $2\", errno \"$3\", got \"$verdict\", errno \"$error\""
+	return 1
+}
+
+# misbehaves N WORDS REASON ERROR: told WORDS, which are `fault=` and what goes with it, responder N plays the fault
+# once, drive N is refused, and then accepted. `configure N` comes first.
+misbehaves() {
+	responder set "$1" "$2 times=1" >/dev/null
+	refuses "$1" "$3" "$4" || return 1
+	accepts "$1" || return 1
+	played=$((played + 1))
+	count "$1" faults
+	[ "$count" = $played ] && return
+	echo "# the responder misbehaved $count times, not $played"
+	return 1
+}
+
+# keeps_misbehaving N WORDS REASON ERROR: the same, and it plays the fault as often as it can.
+keeps_misbehaving() {
+	configure "$1" "$2"
+	refuses "$1" "$3" "$4" || return 1
+	count "$1" faults
+	responder set "$1" fault=none >/dev/null
+	accepts "$1" || return 1
+	[ "$count" -gt 0 ] && return
+	echo '# the responder did not misbehave'
+	return 1
+}
+
+# copes N WORDS: responder N is told WORDS and plays the fault, and drive N is accepted nevertheless.
+copes() {
+	configure "$1" "$2"
+	accepts "$1" || return 1
+	count "$1" faults
+	[ "$count" -gt 0 ] && return
+	echo '# the responder did not misbehave'
+	return 1
+}
+
+# starts N EXPONENT: attests drive N in the background, as process $attesting, and waits until the drive has asked
+# for a delay of 2^EXPONENT microseconds before CHALLENGE_AUTH.
+starts() {
+	configure "$1" "fault=not-ready at=CHALLENGE rd-exponent=$2"
+	attest "$1" &
+	attesting=$!
+	wait_for 10 has_misbehaved "$1"
+}
+
+has_misbehaved() {
+	count "$1" faults
+	[ "$count" -gt 0 ]
+}
+
+# bounded SECONDS COMMAND...: the command succeeds, in this time.
+bounded() {
+	seconds=$1
+	read -r begin rest </proc/uptime
+	shift
+	"$@" || return 1
+	read -r end rest </proc/uptime
+	[ $((${end%.*} - ${begin%.*})) -le "$seconds" ] && return
+	echo "# took from $begin to $end seconds after boot"
+	return 1
+}
+
+# log_mark: puts a mark into the kernel log. log_since: what has come after the last mark.
+log_mark() {
+	echo 'selftest: mark' >/dev/kmsg
+}
+
+log_since() {
+	dmesg | awk '/selftest: mark$/ { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }'
+}
+
+# --- Module and keyring ------------------------------------------------------------------------
+
+# Whether spdm is built into this kernel.
+built_in() {
+	[ ! -e /modules/spdm.ko ]
+}
+
+load_modules() {
+	while read -r module; do
+		grep -q "^$(basename "$module" .ko | tr - _) " /proc/modules ||
+			insmod "/modules/$module" || return 1
+	done <"/modules/$1.list"
+}
+
+load_spdm() {
+	built_in || { load_modules spdm && insmod /modules/spdm.ko "$@"; }
+}
+
+# start_spdm [ROOT...]: spdm runs, and the roots in .cma are these.
+start_spdm() {
+	[ -d /sys/class/spdm ] || load_spdm || return 1
+	clear_roots
+	forget 0
+	forget 1
+	for name; do add_root "$name" >/dev/null || return 1; done
+}
+
+unload_spdm() {
+	built_in || rmmod spdm
+}
+
+load_nvme() {
+	built_in || load_modules nvme
+}
+
+unload_nvme() {
+	built_in || { ! grep -q '^nvme ' /proc/modules || rmmod nvme; }
+}
+
+# add_root FILE|NAME: a root certificate into .cma, by file or by name in /roots.
+add_root() {
+	file=$1
+	[ -f "$file" ] || file=/roots/$1.der
+	keyctl padd asymmetric '' %:.cma <"$file"
+}
+
+clear_roots() {
+	keyctl clear %:.cma
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Whom the kernel trusts: the roots in .cma, and nobody else.
+
+# shellcheck source=tools/testing/selftests/lib.sh
+. /lib.sh
+
+ktap_print_header
+ktap_set_plan 10
+start_spdm
+
+ktap_test_result 'an empty keyring trusts nobody' \
+	refuses 0 'untrusted-root: slot 0: CN=*' "$ENOKEY"
+add_root ecdsa-p256 >/dev/null
+ktap_test_result 'another root does not help' \
+	refuses 0 'untrusted-root: slot 0: CN=*' "$ENOKEY"
+
+add_root ecdsa-p384 >/dev/null
+ktap_test_equal 'a new root changes no verdict by itself' 0 "$(authenticated 0)"
+ktap_test_result 'with its root a drive is authenticated' accepts 0
+ktap_test_result 'a second drive with the same root, too' accepts 1
+ktap_test_equal 'two drives are two identities' different \
+	"$([ "$(attribute 0 identity)" = "$(attribute 1 identity)" ] || echo different)"
+
+clear_roots
+ktap_test_equal 'a verdict outlives the root that it came from' 1 "$(authenticated 0)"
+ktap_test_result 'but only to the next attestation' \
+	refuses 0 'untrusted-root: slot 0: CN=*' "$ENOKEY"
+# What is not a certificate is not let in.
+echo 'not a certificate' >/tmp/nonsense
+if add_root /tmp/nonsense >/dev/null 2>&1; then
+	ktap_test_fail 'nonsense is not let into the keyring'
+else
+	ktap_test_pass 'nonsense is not let into the keyring'
+fi
+add_root ecdsa-p384 >/dev/null
+ktap_test_result 'the root is added, and all is well again' accepts 0
+ktap_finished

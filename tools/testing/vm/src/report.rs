@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The report of `vm run`, made of what the guest sent.
+
+use crate::{
+    guest::drive_content,
+    run::Facts, //
+};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// A report, and whether everything in it is as it should be.
+pub struct Report {
+    /// The text.
+    pub text: String,
+    /// Every drive is authenticated and works.
+    pub good: bool,
+}
+
+/// One PCI function, as the guest's sysfs shows it.
+struct Function<'a> {
+    facts: &'a Facts,
+    name: &'a str,
+}
+
+impl Function<'_> {
+    fn bytes(&self, file: &str) -> Option<&[u8]> {
+        self.facts
+            .get(&format!("{}/{file}", self.name))
+            .map(Vec::as_slice)
+    }
+
+    fn text(&self, file: &str) -> String {
+        String::from_utf8_lossy(self.bytes(file).unwrap_or_default())
+            .trim()
+            .to_owned()
+    }
+
+    fn number(&self, file: &str) -> u64 {
+        self.text(file).parse().unwrap_or(0)
+    }
+
+    fn authenticated(&self) -> bool {
+        self.text("authenticated") == "1"
+    }
+
+    /// The number of the drive, and whether what was read is what that drive contains.
+    fn block_is_right(&self) -> bool {
+        let serial = self.text("serial");
+        let Some(n) = serial.strip_prefix("SPDM").and_then(|n| n.parse().ok()) else {
+            return false;
+        };
+        self.bytes("block")
+            .is_some_and(|block| block.len() == 4096 && drive_content(n).starts_with(block))
+    }
+}
+
+/// Makes the report on `drives` drives.
+pub fn report(facts: &Facts, drives: usize) -> Report {
+    let names: BTreeSet<&str> = facts
+        .keys()
+        .filter_map(|key| key.split_once('/'))
+        .map(|(name, _)| name)
+        .collect();
+    let functions: Vec<Function> = names
+        .iter()
+        .map(|name| Function { facts, name })
+        .filter(|function| function.bytes("vendor").is_some())
+        .collect();
+
+    let mut text = String::new();
+    let kernel = facts.get("release").map(|name| String::from_utf8_lossy(name));
+    let _ = writeln!(
+        text,
+        "\n  Linux {}, in a guest\n",
+        kernel.as_deref().unwrap_or("?").trim()
+    );
+    let mut good = functions.len() == drives;
+    for function in &functions {
+        good &= function.authenticated() && function.block_is_right();
+        describe(&mut text, function);
+    }
+    if functions.len() != drives {
+        let _ = writeln!(text, "  {} of {drives} drives were found\n", functions.len());
+    }
+    if functions.iter().all(Function::authenticated) {
+        text.push_str(
+            "  Next:  make run FAULT=bad-signature   a device that lies, and what is said of it\n\
+             \x20        make run DEVICES=4             four drives at once\n\
+             \x20        make run SHELL=1               look around in the guest yourself\n\
+             \x20        make run KERNEL=test           built in: attested during boot\n\
+             \x20        make test                      everything there is to check\n",
+        );
+    } else {
+        text.push_str(
+            "  Next:  make run                       an honest device\n\
+             \x20        make faults                    the ways in which ours can misbehave\n\
+             \x20        make run SHELL=1               look around in the guest yourself\n",
+        );
+    }
+    Report { text, good }
+}
+
+fn describe(text: &mut String, function: &Function) {
+    let mut line = |label: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "    {label:<12}{value}");
+        }
+    };
+    let verdict = if function.authenticated() {
+        "AUTHENTICATED"
+    } else {
+        "NOT AUTHENTICATED"
+    };
+    let id = |file: &str| function.text(file).trim_start_matches("0x").to_owned();
+    let model = function.text("model");
+    let model = if model.is_empty() {
+        "NVMe drive".to_owned()
+    } else {
+        model
+    };
+    line(
+        "device",
+        format!(
+            "{}  {model} [{}:{}] {}",
+            function.name,
+            id("vendor"),
+            id("device"),
+            function.text("serial")
+        ),
+    );
+    line("verdict", format!("{verdict}  (sysfs: authenticated = {})", function.text("authenticated")));
+    let state = function.text("spdm/state");
+    let reason = function.text("spdm/reason");
+    line(
+        "state",
+        if reason.is_empty() {
+            state
+        } else {
+            format!("{state}: {reason}")
+        },
+    );
+    let version = function.text("spdm/version");
+    if !version.is_empty() {
+        let slot = function.text("spdm/slot");
+        let slot = if slot.is_empty() {
+            slot
+        } else {
+            format!(", slot {slot}")
+        };
+        line(
+            "SPDM",
+            format!("{version}, {}{slot}", function.text("spdm/algorithms")),
+        );
+    }
+    line("signed by", function.text("spdm/subject"));
+    line("issued by", function.text("spdm/issuer"));
+    line("identity", function.text("spdm/identity"));
+    if function.number("spdm/exchanges") > 0 {
+        line(
+            "cost",
+            format!(
+                "{} round trips, {} bytes out, {} bytes in, {:.1} ms",
+                function.number("spdm/exchanges"),
+                function.number("spdm/bytes_sent"),
+                function.number("spdm/bytes_received"),
+                function.number("spdm/duration_us") as f64 / 1000.0,
+            ),
+        );
+    }
+    line(
+        "drive",
+        if function.block_is_right() {
+            format!("/dev/{} reads what was written on it", function.text("name"))
+        } else if function.text("name").is_empty() {
+            "no driver uses it".to_owned()
+        } else {
+            format!("/dev/{} does NOT read what was written", function.text("name"))
+        },
+    );
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let mut facts = Facts::new();
+        let mut put = |name: &str, value: &[u8]| {
+            facts.insert(format!("0000:01:00.0/{name}"), value.to_vec());
+        };
+        put("vendor", b"0x1b36\n");
+        put("device", b"0x0010\n");
+        put("authenticated", b"1\n");
+        put("serial", b"SPDM0\n");
+        put("name", b"nvme0n1\n");
+        put("block", &drive_content(0)[..4096]);
+        facts
+    }
+
+    #[test]
+    fn report_is_good_for_an_authenticated_drive_that_reads() {
+        let report = report(&facts(), 1);
+        assert!(report.good);
+        assert!(report.text.contains("AUTHENTICATED"));
+    }
+
+    #[test]
+    fn report_is_bad_without_the_verdict() {
+        let mut facts = facts();
+        facts.insert("0000:01:00.0/authenticated".to_owned(), b"0\n".to_vec());
+        assert!(!report(&facts, 1).good);
+    }
+
+    #[test]
+    fn report_is_bad_with_another_drives_content() {
+        let mut facts = facts();
+        let block = drive_content(1)[..4096].to_vec();
+        facts.insert("0000:01:00.0/block".to_owned(), block);
+        assert!(!report(&facts, 1).good);
+    }
+
+    #[test]
+    fn report_is_bad_with_nothing_read() {
+        let mut facts = facts();
+        facts.remove("0000:01:00.0/block");
+        assert!(!report(&facts, 1).good);
+        facts.insert("0000:01:00.0/block".to_owned(), Vec::new());
+        assert!(!report(&facts, 1).good);
+    }
+
+    #[test]
+    fn report_is_bad_when_a_drive_is_missing() {
+        assert!(!report(&facts(), 2).good);
+        assert!(!report(&Facts::new(), 0).text.is_empty());
+    }
+}

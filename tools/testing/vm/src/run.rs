@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `vm run`: attests emulated drives in a guest and reports to a person.
+
+use crate::{
+    guest::{
+        self,
+        Config,
+        Drive,
+        Event,
+        Guest, //
+    },
+    image::{
+        self,
+        Job, //
+    },
+    report,
+    responder::{
+        self,
+        Responder, //
+    },
+    splat::is_splat,
+    Common, //
+};
+use anyhow::{
+    bail,
+    ensure,
+    Context,
+    Result, //
+};
+use base64::{
+    engine::general_purpose::STANDARD,
+    Engine, //
+};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How long a guest may take under emulation on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// More root ports than this do not fit on the first bus.
+const MAX_DRIVES: u16 = 24;
+
+/// Options of `vm run`.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Number of drives.
+    #[arg(long, default_value_t = 1)]
+    devices: u16,
+    /// `host:port` of a responder that is running, instead of ours.
+    #[arg(long)]
+    responder: Option<String>,
+    /// Root certificate of that responder, PEM or DER; in place of ours.
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// A misbehaviour of our responder.
+    #[arg(long)]
+    fault: Option<String>,
+    /// Leave a person at a prompt in the guest.
+    #[arg(long)]
+    shell: bool,
+}
+
+/// What the guest sent: content by name.
+pub type Facts = BTreeMap<String, Vec<u8>>;
+
+/// Runs the guest; true if every drive is authenticated and works.
+///
+/// # Errors
+///
+/// If the guest could not be run to its end.
+pub fn run(options: &Options) -> Result<bool> {
+    let common = &options.common;
+    ensure!(
+        (1..=MAX_DRIVES).contains(&options.devices),
+        "DEVICES is a number from 1 to {MAX_DRIVES}"
+    );
+    ensure!(
+        options.responder.is_none() || options.fault.is_none(),
+        "FAULT is for our own responder, not for RESPONDER"
+    );
+
+    // Who answers for the drives.
+    let mut own = None;
+    let drives: Vec<Drive> = if let Some(address) = &options.responder {
+        let mut drives = Vec::new();
+        for _ in 0..options.devices {
+            drives.push(Drive {
+                responder: Some(responder::relay(address)?),
+                present: true,
+            });
+        }
+        drives
+    } else {
+        let mut responder = Responder::start(
+            &common.responder_program,
+            options.devices,
+            &common.pki,
+            &common.directory,
+        )?;
+        if let Some(fault) = &options.fault {
+            let answer = responder.control(&format!("set all fault={fault}"))?;
+            if answer != "ok" {
+                bail!("FAULT={fault}: {answer}\n       `make faults` lists them");
+            }
+        }
+        let responder = own.insert(responder);
+        (0..options.devices)
+            .map(|n| Drive {
+                responder: Some(responder.port(n)),
+                present: true,
+            })
+            .collect()
+    };
+
+    let roots = match &options.root {
+        Some(path) => vec![("root".to_owned(), crate::certificate(path)?)],
+        None => crate::test_roots(&common.pki)?,
+    };
+    let modules = common.modules();
+    let initramfs = image::build(modules.as_ref(), &roots, &Job::Run)?;
+
+    let from = Instant::now();
+    let mut step = Step {
+        from,
+        print: !options.shell,
+    };
+    let mut guest = Guest::start(&Config {
+        directory: &common.directory,
+        kernel: &common.kernel,
+        initramfs: &initramfs,
+        append: if options.shell { "spdm.shell" } else { "" },
+        drives: &drives,
+        cpus: 2,
+        interactive: options.shell,
+    })?;
+    let mut deadline = from + LIMIT;
+    let mut facts = Facts::new();
+    let mut complaints = Vec::new();
+    let mut booted = false;
+    loop {
+        match guest.event(deadline) {
+            Event::Console(line) => {
+                if !booted && line.contains("Linux version") {
+                    booted = true;
+                    step.done("firmware");
+                }
+                if is_splat(&line) {
+                    complaints.push(line);
+                }
+            }
+            Event::Control(line) => {
+                let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+                match word {
+                    "step" => step.done(rest),
+                    "put" => {
+                        let (name, content) = rest.split_once(' ').unwrap_or((rest, ""));
+                        let content = STANDARD
+                            .decode(content)
+                            .with_context(|| format!("{name} from the guest"))?;
+                        facts.insert(name.to_owned(), content);
+                    }
+                    "fail" => complaints.push(rest.to_owned()),
+                    "shell" => {
+                        print!("{}", report::report(&facts, drives.len()).text);
+                        deadline = Instant::now() + Duration::from_secs(24 * 3600);
+                    }
+                    "job" => {
+                        guest.answer("ok")?;
+                        break;
+                    }
+                    _ => bail!("unexpected line from the guest: {line}"),
+                }
+                guest.answer("ok")?;
+            }
+            Event::Ended => {
+                complaints.push("the guest ended too early".to_owned());
+                break;
+            }
+            Event::Timeout => {
+                complaints.push(format!("the guest took more than {} s", LIMIT.as_secs()));
+                break;
+            }
+        }
+    }
+    guest.wait(Duration::from_secs(20));
+    step.done("the guest is powered off");
+    drop(guest);
+
+    let report = report::report(&facts, drives.len());
+    if !options.shell {
+        print!("{}", report.text);
+    }
+    for complaint in &complaints {
+        println!("  ! {complaint}");
+    }
+    if !complaints.is_empty() {
+        println!(
+            "  the guest's console: {}",
+            guest::console_log(&common.directory).display()
+        );
+    }
+    Ok(report.good && complaints.is_empty())
+}
+
+/// Lines for a person: what was done, and how long it took.
+struct Step {
+    from: Instant,
+    print: bool,
+}
+
+impl Step {
+    fn done(&mut self, text: &str) {
+        if self.print {
+            println!("  {text:<58}{:7.1} s", self.from.elapsed().as_secs_f64());
+        }
+        self.from = Instant::now();
+    }
+}
