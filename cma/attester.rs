@@ -328,6 +328,10 @@ impl Attester {
         if status.policy == Policy::Off {
             return Err(EPERM);
         }
+        if self.fence.is_offline() {
+            // The driver is being unbound; no message gets through before that.
+            return Err(EAGAIN);
+        }
         if occasion == Occasion::Need && status.verdict.state(self.resets()) != State::Pending {
             return Ok(());
         }
@@ -369,8 +373,7 @@ impl Attester {
         if status.policy == Policy::Enforce && occasion == Occasion::Resume && result.is_err() {
             // The driver resumes next, and is unbound when it has.
             if let Some(function) = self.function() {
-                function.clear_master();
-                function.set_offline(true);
+                self.fence.take_offline(function);
             }
         }
         self.changed.notify_all();

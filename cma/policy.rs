@@ -10,7 +10,15 @@ use crate::{
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::Mutex, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Full,
+            Release, //
+        },
+        Mutex, //
+    }, //
 };
 
 /// What follows from a verdict.
@@ -65,6 +73,8 @@ pub(crate) struct Fence {
     /// Whether it is up.
     #[pin]
     up: Mutex<bool>,
+    /// Whether the function is offline until its driver is unbound.
+    offline: Atomic<bool>,
     /// Where drivers are unbound: frozen while the system sleeps and devices may not be.
     pub(crate) queue: QueueRef,
 }
@@ -74,6 +84,7 @@ impl Fence {
     pub(crate) fn new(queue: QueueRef) -> impl PinInit<Self> {
         pin_init!(Self {
             up <- new_mutex!(false, "spdm::Fence"),
+            offline: Atomic::new(false),
             queue,
         })
     }
@@ -102,13 +113,33 @@ impl Fence {
     pub(crate) fn close(&self, function: &Function) -> Result {
         let raised = self.raise(function);
         function.unbind_driver();
+        self.bring_online(function);
         function.clear_master();
-        function.set_offline(false);
         raised
+    }
+
+    /// Takes bus mastering and config space from a function whose driver cannot be unbound now, until
+    /// [`Fence::close`] or [`Fence::open`].
+    pub(crate) fn take_offline(&self, function: &Function) {
+        function.clear_master();
+        function.set_offline(true);
+        self.offline.store(true, Release);
+    }
+
+    fn bring_online(&self, function: &Function) {
+        if self.offline.xchg(false, Full) {
+            function.set_offline(false);
+        }
+    }
+
+    /// Whether [`Fence::take_offline`] still holds.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline.load(Acquire)
     }
 
     /// Lets drivers come again, and binds one if there is one.
     pub(crate) fn open(&self, function: &Function) {
+        self.bring_online(function);
         let was_up = core::mem::replace(&mut *self.up.lock(), false);
         if was_up {
             function.allow_drivers();
