@@ -111,8 +111,8 @@ impl Key {
         let Ok(word) = usize::try_from(word) else {
             return ptr::null_mut();
         };
-        // SAFETY: By the type invariant the key is valid. Its payload is that of an asymmetric key: it
-        // does not change after the key was instantiated, until its last reference is dropped.
+        // SAFETY: By the type invariant the key is valid. The payload of an asymmetric key does not change
+        // after the key was instantiated, until its last reference is dropped.
         let data = unsafe { &(*self.as_ptr()).__bindgen_anon_4.payload.data };
         data.get(word).copied().unwrap_or(ptr::null_mut())
     }
@@ -149,9 +149,12 @@ impl Key {
         let Ok(len) = usize::try_from(public_key.keylen) else {
             return false;
         };
+        if public_key.key.is_null() {
+            return false;
+        }
         // SAFETY: `key` is memory of `keylen` bytes that lives as long as the `public_key`.
-        !public_key.key.is_null()
-            && unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) } == octets
+        let key = unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) };
+        key == octets
     }
 
     /// Whether the certificate that the key was made of is marked as that of a CA.

@@ -57,9 +57,17 @@ fn refuses_lengths_that_are_not_der() {
     for bytes in refused {
         assert_eq!(whole(bytes), Err(Malformed), "{bytes:x?}");
     }
-    let mut long = vec![0x04, 0x82, 0x00, 0x80];
-    long.resize(4 + 0x80, 0);
-    assert_eq!(whole(&long), Err(Malformed));
+    // Not minimal, at the limits of each form.
+    for (header, len) in [
+        (&[0x04, 0x81, 0x7f][..], 0x7f),
+        (&[0x04, 0x82, 0x00, 0x80], 0x80),
+        (&[0x04, 0x82, 0x00, 0xff], 0xff),
+        (&[0x04, 0x83, 0x00, 0x01, 0x00], 0x100),
+    ] {
+        let mut long = header.to_vec();
+        long.resize(header.len() + len, 0);
+        assert_eq!(whole(&long), Err(Malformed), "{header:x?}");
+    }
 }
 
 #[test]
