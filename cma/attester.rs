@@ -13,6 +13,7 @@ use crate::{
         MAX_MESSAGE_SIZE, //
     },
     keyring::{
+        is_sealed,
         Anchor,
         ChainBuf,
         Cma,
@@ -57,6 +58,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Release, //
         },
         Arc,
@@ -97,7 +99,7 @@ pub(crate) enum Endpoint {
 /// Why a device is attested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// It was found or reset, if it has not been attested since.
+    /// It was found or reset and has not been attested since, or its root certificate may have been added.
     Need,
     /// Somebody asked.
     Request,
@@ -142,6 +144,8 @@ pub(crate) struct Attester {
     fence_work: Work<Self, FENCE_WORK>,
     /// How often the device was reset, modulo 2^32.
     resets: Atomic<u32>,
+    /// A root certificate was added since the last attestation began.
+    root_added: Atomic<bool>,
     /// The device in `/sys/class/spdm`.
     device: SetOnce<ARef<Device>>,
 }
@@ -210,6 +214,7 @@ impl Attester {
                 fence <- Fence::new(subsystem.fences()),
                 fence_work <- new_work!("spdm::Attester::fence_work"),
                 resets: Atomic::new(0),
+                root_added: Atomic::new(false),
                 device: SetOnce::new(),
             }),
             GFP_KERNEL,
@@ -240,6 +245,11 @@ impl Attester {
 
     fn resets(&self) -> u32 {
         self.resets.load(Acquire)
+    }
+
+    /// A root certificate is being added. Does not sleep.
+    pub(crate) fn root_added(&self) {
+        self.root_added.store(true, Release);
     }
 
     /// What the device proved is no longer so. Does not sleep.
@@ -332,7 +342,11 @@ impl Attester {
             // The driver is being unbound; no message gets through before that.
             return Err(EAGAIN);
         }
-        if occasion == Occasion::Need && status.verdict.state(self.resets()) != State::Pending {
+        let root_added = self.root_added.xchg(false, Full);
+        if occasion == Occasion::Need
+            && status.verdict.state(self.resets()) != State::Pending
+            && !(root_added && status.report.untrusted_slots != 0)
+        {
             return Ok(());
         }
         status.running = true;
@@ -475,6 +489,9 @@ impl Attester {
         attribute: bindings::spdm_attribute,
         text: &[u8],
     ) -> Result {
+        if is_sealed() {
+            return Err(EPERM);
+        }
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => self.set_policy(text),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => self.accept(text),

@@ -7,6 +7,7 @@
 use crate::{
     attester::Attester,
     bindings,
+    keyring,
     subsystem,
     verdict::State, //
 };
@@ -57,6 +58,7 @@ impl Class {
             class <- Opaque::try_ffi_init(|slot: *mut class| {
                 let class = class {
                     name: c"spdm".as_char_ptr(),
+                    class_groups: (&raw mut bindings::spdm_groups).cast(),
                     dev_groups: (&raw mut bindings::spdm_class_groups).cast(),
                     pm: &raw const PM_OPS,
                     ..Default::default()
@@ -341,4 +343,17 @@ unsafe extern "C" fn spdm_pci_authenticate(dev: *mut device) -> c_int {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
+}
+
+/// Whether trust is sealed. Called by shim.c.
+#[no_mangle]
+extern "C" fn spdm_is_sealed() -> bool {
+    keyring::is_sealed()
+}
+
+/// Seals trust: root certificates, accepted identities and policies stay as they are until the system is started
+/// again. Called by shim.c.
+#[no_mangle]
+extern "C" fn spdm_seal() {
+    keyring::seal();
 }

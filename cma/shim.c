@@ -2,7 +2,8 @@
 #include <linux/export.h>
 #include <linux/kernfs.h>
 #include <linux/kprobes.h>
-#include <linux/moduleparam.h>
+#include <linux/kstrtox.h>
+#include <linux/module.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched/mm.h>
 
@@ -73,6 +74,49 @@ static const struct attribute_group spdm_class_group = {
 
 const struct attribute_group *spdm_class_groups[] = {
 	&spdm_class_group,
+	NULL
+};
+
+static ssize_t sealed_show(const struct class *class,
+			   const struct class_attribute *attr, char *page)
+{
+	return sysfs_emit(page, "%d\n", spdm_is_sealed());
+}
+
+static ssize_t sealed_store(const struct class *class,
+			    const struct class_attribute *attr,
+			    const char *page, size_t count)
+{
+	bool seal;
+	int rc;
+
+	rc = kstrtobool(page, &seal);
+	if (rc)
+		return rc;
+	if (!seal)
+		return spdm_is_sealed() ? -EPERM : count;
+
+	if (!spdm_is_sealed()) {
+		/* The module stays, or the seal would go with it. */
+		__module_get(THIS_MODULE);
+		spdm_seal();
+	}
+	return count;
+}
+static CLASS_ATTR_RW(sealed);
+
+static struct attribute *spdm_attrs[] = {
+	&class_attr_sealed.attr,
+	NULL
+};
+
+static const struct attribute_group spdm_group = {
+	.attrs = spdm_attrs,
+};
+
+/* Attributes of the class itself. */
+const struct attribute_group *spdm_groups[] = {
+	&spdm_group,
 	NULL
 };
 

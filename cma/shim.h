@@ -34,6 +34,7 @@ enum spdm_policy {
 };
 
 /* In shim.c. */
+extern const struct attribute_group *spdm_groups[];
 extern const struct attribute_group *spdm_class_groups[];
 extern const struct attribute_group *spdm_pci_groups[];
 bool spdm_pci_has_tsm(struct pci_dev *pdev);
@@ -55,6 +56,8 @@ ssize_t spdm_class_store(struct device *dev, enum spdm_attribute attribute,
 			 const char *page, size_t count);
 ssize_t spdm_pci_authenticated_show(struct device *dev, char *page);
 int spdm_pci_authenticate(struct device *dev);
+bool spdm_is_sealed(void);
+void spdm_seal(void);
 
 /* In roots.S: the certificates of CONFIG_SPDM_ROOTS. */
 extern const u8 spdm_builtin_roots[];

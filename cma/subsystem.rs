@@ -73,9 +73,9 @@ pub(crate) struct Subsystem {
 impl Subsystem {
     fn new() -> Result<Arc<Self>> {
         let cma = Arc::new(Cma::new()?, GFP_KERNEL)?;
-        let added = cma.add_roots(builtin_roots())?;
-        if added != 0 {
-            pr_info!("{} built-in root certificates\n", added);
+        if let Err(error) = cma.add_roots(builtin_roots()) {
+            // Devices of other roots can still be attested.
+            pr_err!("a built-in root certificate cannot be read: {:?}\n", error);
         }
         Arc::pin_init(
             try_pin_init!(Self {
@@ -118,6 +118,15 @@ impl Subsystem {
             // If it is pending already, it will attest the device as it is now.
             let _ = self.queue.enqueue::<_, 0>(attester);
         }
+    }
+
+    /// A root certificate is being added: attests the devices that were waiting for one. Does not sleep.
+    pub(crate) fn root_added(&self) {
+        self.functions.lock().for_each(|attester| {
+            attester.root_added();
+            // If it is pending already, it will find the certificate.
+            let _ = self.queue.enqueue::<_, 0>(attester.clone());
+        });
     }
 
     /// Makes an attester for a function that has CMA, and starts it.
@@ -210,6 +219,14 @@ impl List {
             next = &node.next;
         }
         None
+    }
+
+    fn for_each(&self, mut call: impl FnMut(&Arc<Attester>)) {
+        let mut next = &self.0;
+        while let Some(node) = next {
+            call(&node.registration.attester);
+            next = &node.next;
+        }
     }
 
     /// Takes the first node for which `wanted` is true.

@@ -75,6 +75,7 @@ impl<'a> Anchor<'a> {
         };
         chain::check(chain.certificates, &profile)?;
 
+        self.cma.settle();
         let _credentials = KernelCredentials::assume();
         let mut certificates = Certificates::new(chain.certificates);
         let mut issuer = None;

@@ -12,6 +12,7 @@ use super::{
         CertificateKey,
         Key, //
     },
+    restriction,
     x509::Certificates, //
 };
 use crate::bindings;
@@ -67,9 +68,10 @@ impl Cma {
             | bindings::KEY_USR_SEARCH;
 
         let algorithms = SignatureAlgorithms::new();
+        let restriction = KBox::into_raw(restriction::new()?);
 
-        // SAFETY: `name` is a string, credentials of the kernel live for ever. The result is an error or
-        // a new reference.
+        // SAFETY: `name` is a string, credentials of the kernel live for ever, and the restriction is the
+        // keyring's from here on. The result is an error or a new reference.
         let keyring = unsafe {
             Key::from_raw(bindings::keyring_alloc(
                 name.as_char_ptr(),
@@ -78,14 +80,22 @@ impl Cma {
                 bindings::spdm_kernel_cred(),
                 PERMISSIONS,
                 bindings::KEY_ALLOC_NOT_IN_QUOTA as c_ulong,
+                restriction,
                 ptr::null_mut(),
-                ptr::null_mut(),
-            ))?
+            ))
         };
-        Ok(Self {
-            keyring,
-            algorithms,
-        })
+        match keyring {
+            Ok(keyring) => Ok(Self {
+                keyring,
+                algorithms,
+            }),
+            Err(error) => {
+                // SAFETY: No key was allocated: what follows that in `keyring_alloc()` fails for no keyring that is
+                // linked to none.
+                drop(unsafe { KBox::from_raw(restriction) });
+                Err(error)
+            }
+        }
     }
 
     /// Hash algorithms that this kernel has.
@@ -158,6 +168,11 @@ impl Cma {
         Ok(())
     }
 
+    /// Waits until a certificate that is being added is there.
+    pub(super) fn settle(&self) {
+        restriction::settle(&self.keyring);
+    }
+
     /// Finds out whether the keyring vouches for the certificate that a chain begins with: because it is
     /// in the keyring itself, or because its issuer is, whose key then verifies it. Nothing further down
     /// a chain is looked for.
@@ -185,6 +200,7 @@ impl Cma {
 
 impl Drop for Cma {
     fn drop(&mut self) {
+        restriction::remove(&self.keyring);
         // Whoever holds a link to the keyring finds it revoked and empty.
         // SAFETY: The keyring is valid.
         unsafe { bindings::key_revoke(self.keyring.as_ptr()) };

@@ -14,6 +14,7 @@ mod hash;
 mod key;
 mod oid;
 mod pci_identity;
+mod restriction;
 #[cfg(CONFIG_SPDM_KUNIT_TEST)]
 mod test_chain;
 mod text;
@@ -28,3 +29,7 @@ pub(crate) use buffer::ChainBuf;
 pub(crate) use cma::Cma;
 pub(crate) use hash::KernelHash;
 pub(crate) use pci_identity::PciIdentity;
+pub(crate) use restriction::{
+    is_sealed,
+    seal, //
+};
