@@ -168,16 +168,14 @@ fn coherent(flags: u32, version: Version) -> bool {
     if any(ALIAS_CERT_CAP | SET_CERT_CAP) && !any(CERT_CAP) {
         return false;
     }
-    if any(CSR_CAP) && !any(SET_CERT_CAP) {
-        return false;
-    }
-    if any(CERT_INSTALL_RESET_CAP) && !any(CSR_CAP | SET_CERT_CAP) {
+    // CERT_INSTALL_RESET_CAP goes with CSR_CAP too, but that one never comes alone.
+    if any(CSR_CAP | CERT_INSTALL_RESET_CAP) && !any(SET_CERT_CAP) {
         return false;
     }
     if any(MULTI_KEY_CAP) && !both(GET_KEY_PAIR_INFO_CAP | CERT_CAP) {
         return false;
     }
-    !(any(PUB_KEY_ID_CAP) && any(MULTI_KEY_CAP | GET_KEY_PAIR_INFO_CAP | SET_KEY_PAIR_INFO_CAP))
+    !(any(PUB_KEY_ID_CAP) && any(GET_KEY_PAIR_INFO_CAP | SET_KEY_PAIR_INFO_CAP))
 }
 
 /// GET_CAPABILITIES.
@@ -330,6 +328,7 @@ mod tests {
                 Version::V1_2,
                 BASIC | ALIAS_CERT_CAP | SET_CERT_CAP | CSR_CAP,
             ),
+            (Version::V1_2, BASIC | SET_CERT_CAP | CERT_INSTALL_RESET_CAP),
             (
                 Version::V1_2,
                 BASIC | PSK_CAP_RESPONDER | MAC_CAP | HBEAT_CAP,
@@ -396,6 +395,8 @@ mod tests {
             (&[V1_2, V1_3], BASIC | CERT_INSTALL_RESET_CAP),
             (&[V1_3], BASIC | EVENT_CAP),
             (&[V1_3], BASIC | MULTI_KEY_CAP_ONLY),
+            (&[V1_3], MULTI_KEY_CAP_NEG | GET_KEY_PAIR_INFO_CAP),
+            (&[V1_3], CHAL_CAP | PUB_KEY_ID_CAP | GET_KEY_PAIR_INFO_CAP),
             (&[V1_3], CHAL_CAP | PUB_KEY_ID_CAP | SET_KEY_PAIR_INFO_CAP),
             (&[V1_3], EP_INFO_CAP_SIG),
         ] {
@@ -411,8 +412,15 @@ mod tests {
             with_flags(version, 0).fails("no-certificate-capability: GET_CAPABILITIES");
             with_flags(version, CHAL_CAP | PUB_KEY_ID_CAP)
                 .fails("no-certificate-capability: GET_CAPABILITIES");
-            with_flags(version, CERT_CAP | MEAS_CAP_SIG)
-                .fails("no-challenge-capability: GET_CAPABILITIES");
+            // What it has certificates for instead.
+            for flags in [
+                MEAS_CAP_SIG,
+                KEY_EX_CAP | MAC_CAP,
+                KEY_EX_CAP | MAC_CAP | MUT_AUTH_CAP | ENCAP_CAP,
+            ] {
+                with_flags(version, CERT_CAP | flags)
+                    .fails("no-challenge-capability: GET_CAPABILITIES");
+            }
         }
         let mut bench = with_flags(
             Version::V1_3,
@@ -457,6 +465,9 @@ mod tests {
         bench.responder.max_spdm_msg_size = 43;
         // With its RequesterContext, a CHALLENGE has 44 bytes.
         bench.fails("request-too-large: CHALLENGE");
+        bench.responder.data_transfer_size = 44;
+        bench.responder.max_spdm_msg_size = 44;
+        bench.succeeds(0);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl NotReady {
         self.delay_us().saturating_mul(self.rdt_multiplier.into())
     }
 
+    /// How often WTMax is longer than RDT ("RDTM").
+    pub(crate) const fn multiplier(self) -> u8 {
+        self.rdt_multiplier
+    }
+
     /// Names the request that the responder is working on.
     pub(crate) const fn token(self) -> u8 {
         self.token

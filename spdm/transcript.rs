@@ -22,17 +22,17 @@ pub(crate) trait Transcript {
 
 /// The messages before a hash algorithm is negotiated: version, capabilities and algorithms ("VCA").
 ///
-/// They begin every transcript, so they are kept. The largest that can come is well below its size: 38 bytes
-/// of VERSION, 52 of ALGORITHMS, and fixed messages.
+/// They begin every transcript, so they are kept. They never have more than 166 bytes: VERSION up to 38,
+/// ALGORITHMS up to 52, and the others 4, 20, 20 and 32.
 pub(crate) struct Vca {
-    bytes: [u8; 512],
+    bytes: [u8; 256],
     len: usize,
 }
 
 impl Vca {
     pub(crate) const fn new() -> Self {
         Self {
-            bytes: [0; 512],
+            bytes: [0; 256],
             len: 0,
         }
     }
@@ -189,13 +189,13 @@ mod tests {
     #[test]
     fn vca_is_bounded() {
         let mut vca = Vca::new();
-        assert_eq!(vca.append(&[1; 500]), Ok(()));
+        assert_eq!(vca.append(&[1; 244]), Ok(()));
         assert_eq!(vca.append(&[2; 13]), Err(Reason::Internal));
         assert_eq!(vca.append(&[2; 12]), Ok(()));
         assert_eq!(vca.append(&[]), Ok(()));
         assert_eq!(vca.append(&[3]), Err(Reason::Internal));
-        assert_eq!(vca.as_bytes().len(), 512);
-        assert!(vca.as_bytes().starts_with(&[1; 500]));
+        assert_eq!(vca.as_bytes().len(), 256);
+        assert!(vca.as_bytes().starts_with(&[1; 244]));
         assert!(vca.as_bytes().ends_with(&[2; 12]));
         vca.clear();
         assert!(vca.as_bytes().is_empty());
