@@ -14,6 +14,7 @@ use crate::{
         spdm_attester,
         spdm_transport, //
     },
+    cancel::Cancel,
     policy::Policy,
     subsystem::{
         self,
@@ -53,8 +54,11 @@ unsafe impl Sync for Foreign {}
 
 impl Foreign {
     /// The transport, for one attestation.
-    pub(crate) fn transport(&self) -> ForeignTransport<'_> {
-        ForeignTransport(self)
+    pub(crate) fn transport<'a>(&'a self, cancel: &'a Cancel) -> ForeignTransport<'a> {
+        ForeignTransport {
+            foreign: self,
+            cancel,
+        }
     }
 
     fn description(&self) -> &spdm_transport {
@@ -64,19 +68,22 @@ impl Foreign {
 }
 
 /// [`Foreign`] in use.
-pub(crate) struct ForeignTransport<'a>(&'a Foreign);
+pub(crate) struct ForeignTransport<'a> {
+    foreign: &'a Foreign,
+    cancel: &'a Cancel,
+}
 
 impl Transport for ForeignTransport<'_> {
     fn max_message_size(&self) -> usize {
-        self.0.description().max_message_size as usize
+        self.foreign.description().max_message_size as usize
     }
 
     fn alignment(&self) -> usize {
-        self.0.description().alignment as usize
+        self.foreign.description().alignment as usize
     }
 
     fn round_trip_us(&self) -> u32 {
-        self.0.description().round_trip_us
+        self.foreign.description().round_trip_us
     }
 
     fn exchange(
@@ -85,14 +92,17 @@ impl Transport for ForeignTransport<'_> {
         response: &mut [u8],
         timeout_us: u32,
     ) -> Result<usize, TransportError> {
-        let Some(exchange) = self.0.description().exchange else {
+        let Some(exchange) = self.foreign.description().exchange else {
             return Err(TransportError::Io);
         };
+        self.cancel
+            .check()
+            .map_err(|_| TransportError::Interrupted)?;
         // SAFETY: The function takes `private` by the type invariant of `Foreign`; the buffers are valid for their
         // lengths.
         let received = unsafe {
             exchange(
-                self.0.private,
+                self.foreign.private,
                 request.as_ptr().cast(),
                 request.len(),
                 response.as_mut_ptr().cast(),

@@ -527,13 +527,14 @@ impl Attester {
                 let resets = self.resets();
                 // SAFETY: The bus notifier shuts the attester down before the function and its mailbox go, and that
                 // waits for this.
-                let mut transport = unsafe { Doe::new(*mailbox, function) };
+                let mut transport = unsafe { Doe::new(*mailbox, function, &self.cancel) };
                 let authenticated = self.exchange_over(&mut transport, Some(identity), report)?;
                 (authenticated, resets)
             }
             Endpoint::Foreign(foreign) => {
                 let resets = self.resets();
-                let authenticated = self.exchange_over(&mut foreign.transport(), None, report)?;
+                let authenticated =
+                    self.exchange_over(&mut foreign.transport(&self.cancel), None, report)?;
                 (authenticated, resets)
             }
         };

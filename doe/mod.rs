@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    cancel::Cancel,
     pci::Function,
     platform::Stopwatch, //
 };
@@ -57,6 +58,7 @@ impl Mailbox {
 pub(crate) struct Doe<'a> {
     mailbox: Mailbox,
     function: &'a Function,
+    cancel: &'a Cancel,
 }
 
 impl<'a> Doe<'a> {
@@ -66,8 +68,12 @@ impl<'a> Doe<'a> {
     ///
     /// `mailbox` belongs to `function`, which stays registered for `'a`: the PCI core frees the mailboxes of a
     /// function after it has notified of its removal.
-    pub(crate) unsafe fn new(mailbox: Mailbox, function: &'a Function) -> Self {
-        Self { mailbox, function }
+    pub(crate) unsafe fn new(mailbox: Mailbox, function: &'a Function, cancel: &'a Cancel) -> Self {
+        Self {
+            mailbox,
+            function,
+            cancel,
+        }
     }
 }
 
@@ -94,6 +100,9 @@ impl Transport for Doe<'_> {
         if self.function.is_disconnected() {
             return Err(TransportError::Gone);
         }
+        self.cancel
+            .check()
+            .map_err(|_| TransportError::Interrupted)?;
         let stopwatch = Stopwatch::start();
         // SAFETY: The mailbox is alive by the contract of `Doe::new`; the buffers are valid for their lengths.
         let received = unsafe {
