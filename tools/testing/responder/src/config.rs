@@ -260,7 +260,8 @@ pub const KEYS: &str = "\
   slot0..slot7=CHAIN        a chain (see `variants`), empty, or none
   portion=BYTES             largest portion of a chain; 0: as large as asked for
   delay-ms=N                wait before every answer
-  san=TEXT|default          CMA name of the leaf; serial=HEX|none is appended to it
+  san=TEXT|default          CMA name of the leaf (default: QEMU's NVMe drive); serial=HEX|none is
+                            appended to it
   key=N                     number of the leaf key: another number is another identity
   flags=N ct-exponent=N     fields of CAPABILITIES
   opaque=BYTES              opaque data in CHALLENGE_AUTH

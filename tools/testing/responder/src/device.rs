@@ -182,6 +182,9 @@ pub fn prepare(pki: &Pki, config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Changes a response, but for its signature, before it enters the transcript.
+pub type Edit = Box<dyn FnMut(Exchange, &mut Vec<u8>) + Send>;
+
 /// A device.
 pub struct Device {
     pki: Arc<Pki>,
@@ -192,6 +195,9 @@ pub struct Device {
     token: u8,
     /// The answer that [`Fault::LateAnswer`] holds back.
     late: Option<Reply>,
+    /// How far its clock is ahead of the real one.
+    ahead: Duration,
+    edit: Option<Edit>,
 }
 
 impl Device {
@@ -210,7 +216,30 @@ impl Device {
             stats: Stats::default(),
             token: 0,
             late: None,
+            ahead: Duration::ZERO,
+            edit: None,
         })
+    }
+
+    /// Lets `time` pass: for a caller that does not really wait.
+    pub fn elapse(&mut self, time: Duration) {
+        self.ahead += time;
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + self.ahead
+    }
+
+    /// Has all responses but ERROR changed before they are signed, or no longer: a device that
+    /// vouches for whatever it says.
+    pub fn set_edit(&mut self, edit: Option<Edit>) {
+        self.edit = edit;
+    }
+
+    fn edit(&mut self, exchange: Exchange, message: &mut Vec<u8>) {
+        if let Some(edit) = &mut self.edit {
+            edit(exchange, message);
+        }
     }
 
     /// What it is told to be.
@@ -513,7 +542,7 @@ impl Device {
             exchange,
             request: request.to_vec(),
             token,
-            ready_at: Instant::now() + Duration::from_micros(1 << exponent),
+            ready_at: self.now() + Duration::from_micros(1 << exponent),
         });
     }
 
@@ -534,7 +563,7 @@ impl Device {
             self.violation("RESPOND_IF_READY: another request code, token or size");
             return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
         }
-        if Instant::now() < promise.ready_at {
+        if self.now() < promise.ready_at {
             self.violation("RESPOND_IF_READY: before 2^RDTExponent microseconds have passed");
         }
         // With times=n it takes n questions; other faults may be played here as well.
@@ -571,6 +600,7 @@ impl Device {
         self.play_if(exchange, |active| {
             misbehaviour::change(active, exchange, request, &mut message)
         });
+        self.edit(exchange, &mut message);
         let mut sent = message.clone();
         self.play_if(exchange, |active| {
             misbehaviour::change_on_the_way(active, exchange, &mut seen, &mut sent)
@@ -923,6 +953,7 @@ impl Device {
         self.play_if(Exchange::Challenge, |active| {
             misbehaviour::change_challenge(active, &mut message, hash)
         });
+        self.edit(Exchange::Challenge, &mut message);
         signing.message.clone_from(&message);
         self.play_if(Exchange::Challenge, |active| {
             misbehaviour::change_signing(active, &mut signing)

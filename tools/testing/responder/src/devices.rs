@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many devices in one process, each with a port of its own, and the channel that controls them.
+//! Many devices in one process, each with a port or a mailbox of its own, and the channel that
+//! controls them.
 
 use crate::config::Config;
 use crate::device::{prepare, Device};
 use crate::fault;
 use crate::log::Log;
+use crate::mailbox;
 use crate::pki::Pki;
 use crate::socket;
 use crate::variant::{Verdict, VARIANTS};
 use anyhow::{anyhow, Context, Result};
 use serde_json::{json, Value};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -90,6 +93,38 @@ impl Devices {
         Ok(addresses)
     }
 
+    /// Opens a mailbox for each device, and serves them in threads of their own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a mailbox cannot be had.
+    pub fn attach(&self, mailboxes: &[PathBuf]) -> Result<()> {
+        let mut files = Vec::new();
+        for path in mailboxes {
+            files.push(mailbox::open(path)?);
+        }
+        let served = self.devices.iter().cloned().zip(mailboxes).zip(files);
+        for (number, ((device, path), mut file)) in served.enumerate() {
+            let (path, log) = (path.clone(), self.log.clone());
+            thread::Builder::new()
+                .name(format!("device {number}"))
+                .spawn(move || loop {
+                    let end = mailbox::serve(&device, number, &mut file, &log);
+                    drop(file);
+                    // A device that closes its mailbox comes back.
+                    match end.and_then(|()| mailbox::open(&path)) {
+                        Ok(again) => file = again,
+                        Err(error) => {
+                            log.event(number, &format!("mailbox lost: {error:#}"));
+                            eprintln!("device {number}: mailbox lost: {error:#}");
+                            return;
+                        }
+                    }
+                })?;
+        }
+        Ok(())
+    }
+
     /// Listens for lines of [`Devices::control`] and answers them. Returns where.
     ///
     /// # Errors
@@ -112,12 +147,22 @@ impl Devices {
         Ok(address)
     }
 
-    fn serve_control(&self, mut stream: &TcpStream) -> Result<()> {
+    fn serve_control(&self, stream: &TcpStream) -> Result<()> {
         stream.set_nodelay(true)?;
-        for line in BufReader::new(stream).lines() {
+        Ok(self.serve_lines(BufReader::new(stream), stream)?)
+    }
+
+    /// Answers lines of [`Devices::control`], each by one, until there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if reading or writing does.
+    pub fn serve_lines(&self, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+        for line in input.lines() {
             let mut answer = self.control(&line?);
             answer.push('\n');
-            stream.write_all(answer.as_bytes())?;
+            output.write_all(answer.as_bytes())?;
+            output.flush()?;
         }
         Ok(())
     }

@@ -10,9 +10,9 @@ use spdm_responder::config::{Config, KEYS};
 use spdm_responder::devices::{variants_json, Devices, CONTROL};
 use spdm_responder::fault::{self, Harm, FAULTS};
 use spdm_responder::log::Log;
-use spdm_responder::pki::{Identity, Pki, QEMU_NVME_SAN};
+use spdm_responder::pki::{Identity, Pki, DOE_EMU_SAN, QEMU_NVME_SAN};
 use spdm_responder::variant::{Variant, Verdict, VARIANTS};
-use std::io::Write;
+use std::io::{stdin, stdout, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,24 +46,20 @@ enum Command {
         /// How many devices.
         #[arg(long, default_value_t = 1)]
         devices: u32,
-        /// Directory of keys and certificates; made if missing.
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Serve the mailboxes of the kernel module doe_emu, until killed.
+    #[command(after_help = help())]
+    DoeEmu {
+        /// Device file of a mailbox, /dev/doe_emu0 or so; the first one is device 0.
+        #[arg(long = "device", value_name = "FILE", required = true)]
+        mailboxes: Vec<PathBuf>,
+        /// Take lines of the control channel from standard input, and answer on standard output.
         #[arg(long)]
-        pki: PathBuf,
-        /// Address of the control channel.
-        #[arg(long)]
-        control: Option<SocketAddr>,
-        /// File to write the exchanges to, in lines of JSON.
-        #[arg(long)]
-        log: Option<PathBuf>,
-        /// Write the bytes of messages to the log as well.
-        #[arg(long)]
-        log_hex: bool,
-        /// What every device is to be: "key=value ...".
-        #[arg(long, value_name = "KEYS")]
-        set: Vec<String>,
-        /// What one device is to be: "NUMBER key=value ...".
-        #[arg(long, value_name = "NUMBER KEYS")]
-        set_device: Vec<String>,
+        control_stdin: bool,
+        #[command(flatten)]
+        options: Options,
     },
     /// List the misbehaviours.
     Faults {
@@ -77,6 +73,63 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Whatever it is that carries the messages.
+#[derive(clap::Args)]
+struct Options {
+    /// Directory of keys and certificates; made if missing.
+    #[arg(long)]
+    pki: PathBuf,
+    /// Address of the control channel.
+    #[arg(long)]
+    control: Option<SocketAddr>,
+    /// File to write the exchanges to, in lines of JSON.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Write the bytes of messages to the log as well.
+    #[arg(long)]
+    log_hex: bool,
+    /// What every device is to be: "key=value ...".
+    #[arg(long, value_name = "KEYS")]
+    set: Vec<String>,
+    /// What one device is to be: "NUMBER key=value ...".
+    #[arg(long, value_name = "NUMBER KEYS")]
+    set_device: Vec<String>,
+}
+
+impl Options {
+    /// Makes the devices of `configs`, changed by the options.
+    fn devices(&self, mut configs: Vec<Config>) -> Result<Devices> {
+        let pki = Arc::new(Pki::open(&self.pki)?);
+        for words in &self.set {
+            for config in &mut configs {
+                *config = config.changed(words).map_err(|e| anyhow!("--set: {e}"))?;
+            }
+        }
+        for words in &self.set_device {
+            let (number, words) = words.split_once(' ').unwrap_or((words, ""));
+            let config = number.parse().ok().and_then(|n: usize| configs.get_mut(n));
+            let config = config.with_context(|| format!("--set-device: no `{number}`"))?;
+            *config = config
+                .changed(words)
+                .map_err(|e| anyhow!("--set-device: {e}"))?;
+        }
+        let log = match &self.log {
+            Some(path) => Log::create(path, self.log_hex)?,
+            None => Log::none(),
+        };
+        Devices::new(pki, configs, log)
+    }
+
+    /// Opens the control channel, if there is to be one, and says that all is ready.
+    fn ready(&self, devices: &Devices) -> Result<()> {
+        if let Some(address) = self.control {
+            let address = devices.listen_control(address)?;
+            print(&format!("listening {address} control\n"))?;
+        }
+        print("ready\n")
+    }
 }
 
 fn help() -> String {
@@ -98,45 +151,35 @@ fn main() -> Result<()> {
         Command::Serve {
             listen,
             devices,
-            pki,
-            control,
-            log,
-            log_hex,
-            set,
-            set_device,
+            options,
         } => {
-            let pki = Arc::new(Pki::open(&pki)?);
-            let mut configs: Vec<_> = (0..devices).map(Config::new).collect();
-            for words in set {
-                for config in &mut configs {
-                    *config = config.changed(&words).map_err(|e| anyhow!("--set: {e}"))?;
-                }
-            }
-            for words in set_device {
-                let (number, words) = words.split_once(' ').unwrap_or((&words, ""));
-                let config = number.parse().ok().and_then(|n: usize| configs.get_mut(n));
-                let config = config.with_context(|| format!("--set-device: no `{number}`"))?;
-                *config = config
-                    .changed(words)
-                    .map_err(|e| anyhow!("--set-device: {e}"))?;
-            }
-            let log = match log {
-                Some(path) => Log::create(&path, log_hex)?,
-                None => Log::none(),
-            };
-            let devices = Devices::new(pki, configs, log)?;
+            let devices = options.devices((0..devices).map(Config::new).collect())?;
             for (number, address) in devices.listen(listen)?.iter().enumerate() {
                 print(&format!("listening {address} device {number}\n"))?;
             }
-            if let Some(address) = control {
-                let address = devices.listen_control(address)?;
-                print(&format!("listening {address} control\n"))?;
+            options.ready(&devices)?;
+            serve_for_ever()
+        }
+        Command::DoeEmu {
+            mailboxes,
+            control_stdin,
+            options,
+        } => {
+            let configs = (0..).map(Config::new).take(mailboxes.len());
+            let configs = configs.map(|config| Config {
+                san: DOE_EMU_SAN.to_owned(),
+                ..config
+            });
+            let devices = options.devices(configs.collect())?;
+            devices.attach(&mailboxes)?;
+            for (number, path) in mailboxes.iter().enumerate() {
+                print(&format!("serving {} device {number}\n", path.display()))?;
             }
-            print("ready\n")?;
-            // The threads of the devices do the rest.
-            loop {
-                thread::park();
+            options.ready(&devices)?;
+            if control_stdin {
+                devices.serve_lines(stdin().lock(), stdout().lock())?;
             }
+            serve_for_ever()
         }
         Command::Faults { json: true } => print(&format!("{}\n", fault::to_json())),
         Command::Variants { json: true } => print(&format!("{}\n", variants_json())),
@@ -178,9 +221,16 @@ fn main() -> Result<()> {
     }
 }
 
+/// The threads of the devices do the rest.
+fn serve_for_ever() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
 /// Prints at once, also into a pipe; an error if nobody reads.
 fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }

@@ -501,6 +501,8 @@ pub fn change_challenge(active: &Active, message: &mut Vec<u8>, hash: Hash) -> b
         Fault::WrongVersion | Fault::WrongCode | Fault::UnknownCode => {
             change_header(active.fault, Exchange::Challenge, message);
         }
+        // In 1.0, Param1 is the slot as a whole: nothing is reserved.
+        Fault::Reserved if version == VERSION_10 => return false,
         Fault::Reserved => set_reserved(Exchange::Challenge, message),
         Fault::ChainHash => message[HEADER_SIZE] ^= 1,
         Fault::ChallengeSlot => message[2] ^= 1,

@@ -32,6 +32,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The CMA name of QEMU's NVMe drive.
 pub const QEMU_NVME_SAN: &str = "Vendor=1b36:Device=0010:CC=010802:REV=02:SSVID=1af4:SSID=1100";
 
+/// The CMA name of the functions of doe_emu, without a serial number.
+pub const DOE_EMU_SAN: &str = "Vendor=1b36:Device=d0e0:CC=ff0000:REV=01:SSVID=1b36:SSID=d0e0";
+
 /// Largest certificate chain with its header in bytes, before 1.4.
 const MAX_CHAIN: usize = 0xFFFF;
 

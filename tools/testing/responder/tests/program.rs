@@ -114,6 +114,8 @@ fn mistakes_are_refused() {
         &["serve", "--pki", &pki, "--set-device", "1 portion=1"],
         &["serve", "--pki", "/proc/none", "--listen", "127.0.0.1:0"],
         &["serve"],
+        &["doe-emu", "--pki", &pki],
+        &["doe-emu", "--pki", &pki, "--device", "/dev/none"],
         &["dance"],
     ] {
         let output = run(words);

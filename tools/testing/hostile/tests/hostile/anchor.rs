@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trust: the rules of `keyring/`, with OpenSSL in place of the kernel's keys.
+
+use crate::keyring::chain::{self, Profile};
+use crate::keyring::pci_identity::PciIdentity;
+use crate::keyring::x509::{Certificate, Certificates};
+use openssl::bn::BigNum;
+use openssl::ecdsa::EcdsaSig;
+use openssl::hash::{Hasher, MessageDigest};
+use openssl::md::{Md, MdRef};
+use openssl::pkey::{PKey, Public};
+use openssl::pkey_ctx::PkeyCtx;
+use openssl::rsa::Padding;
+use openssl::x509::X509;
+use spdm_core::{
+    BaseAsym, BaseHash, CertChain, ChainBuffer, ChainError, Digest, Hash, OutOfMemory,
+    SignatureError, Signed, TrustAnchor,
+};
+use std::time::SystemTime;
+
+/// QEMU's NVMe drive, which the responder's certificates name.
+const DRIVE: PciIdentity = PciIdentity {
+    vendor: 0x1b36,
+    device: 0x0010,
+    class: 0x01_0802,
+    revision: 0x02,
+    subsystem: Some((0x1af4, 0x1100)),
+    serial: None,
+};
+
+/// A running hash of OpenSSL's.
+pub struct OpensslHash {
+    hasher: Hasher,
+    base_hash: BaseHash,
+}
+
+impl OpensslHash {
+    pub fn new(base_hash: BaseHash) -> Self {
+        let hasher = Hasher::new(message_digest(base_hash)).unwrap();
+        OpensslHash { hasher, base_hash }
+    }
+
+    fn digest(base_hash: BaseHash, data: &[u8]) -> Digest {
+        let mut hash = Self::new(base_hash);
+        hash.update(data);
+        hash.finish()
+    }
+}
+
+impl Hash for OpensslHash {
+    fn update(&mut self, data: &[u8]) {
+        self.hasher.update(data).unwrap();
+    }
+
+    fn finish(mut self) -> Digest {
+        let digest = self.hasher.finish().unwrap();
+        Digest::new(self.base_hash, |bytes| bytes.copy_from_slice(&digest))
+    }
+}
+
+fn message_digest(base_hash: BaseHash) -> MessageDigest {
+    match base_hash {
+        BaseHash::Sha256 => MessageDigest::sha256(),
+        BaseHash::Sha384 => MessageDigest::sha384(),
+        BaseHash::Sha512 => MessageDigest::sha512(),
+        BaseHash::Sha3_256 => MessageDigest::sha3_256(),
+        BaseHash::Sha3_384 => MessageDigest::sha3_384(),
+        BaseHash::Sha3_512 => MessageDigest::sha3_512(),
+    }
+}
+
+fn md(base_hash: BaseHash) -> &'static MdRef {
+    match base_hash {
+        BaseHash::Sha256 => Md::sha256(),
+        BaseHash::Sha384 => Md::sha384(),
+        BaseHash::Sha512 => Md::sha512(),
+        BaseHash::Sha3_256 => Md::sha3_256(),
+        BaseHash::Sha3_384 => Md::sha3_384(),
+        BaseHash::Sha3_512 => Md::sha3_512(),
+    }
+}
+
+/// Memory for a chain.
+#[derive(Default)]
+pub struct Memory(Vec<u8>);
+
+impl ChainBuffer for Memory {
+    fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        // A chain is at most 64 KiB: the requester has to see to that.
+        assert!(len <= 0xFFFF, "{len} bytes for a chain");
+        self.0 = vec![0; len];
+        Ok(&mut self.0)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Trusts some roots.
+pub struct Anchor {
+    roots: Vec<X509>,
+}
+
+impl Anchor {
+    pub fn new(roots: Vec<X509>) -> Self {
+        Anchor { roots }
+    }
+
+    /// Whether a root is the first certificate of a chain, or issued it.
+    fn vouch(&self, first: &Certificate<'_>, x509: &X509) -> Result<(), ChainError> {
+        if self
+            .roots
+            .iter()
+            .any(|root| root.to_der().unwrap() == first.raw)
+        {
+            return Ok(());
+        }
+        let issuer = self.roots.iter().find(|root| {
+            let same = root.subject_key_id().map(|id| id.as_slice())
+                == x509.authority_key_id().map(|id| id.as_slice());
+            same && root
+                .subject_name()
+                .try_cmp(x509.issuer_name())
+                .is_ok_and(|order| order.is_eq())
+        });
+        let issuer = issuer.ok_or(ChainError::UntrustedRoot)?;
+        if is_signed_by(x509, issuer) {
+            Ok(())
+        } else if first.is_self_issued() {
+            Err(ChainError::UntrustedRoot)
+        } else {
+            Err(ChainError::BadCertificateSignature)
+        }
+    }
+}
+
+fn is_signed_by(certificate: &X509, issuer: &X509) -> bool {
+    let key = issuer.public_key().unwrap();
+    certificate.verify(&key).unwrap_or(false)
+}
+
+impl TrustAnchor for Anchor {
+    type LeafKey = PKey<Public>;
+
+    fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<PKey<Public>, ChainError> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let profile = Profile {
+            now: now.unwrap().as_secs().try_into().unwrap(),
+            base_asym: chain.base_asym,
+            version: chain.version,
+            device: Some(&DRIVE),
+        };
+        chain::check(chain.certificates, &profile).map_err(|refused| refused.error)?;
+
+        let mut certificates = Certificates::new(chain.certificates);
+        let mut issuer: Option<X509> = None;
+        loop {
+            let certificate = certificates.read().map_err(|_| ChainError::Malformed)?;
+            let x509 = X509::from_der(certificate.raw).map_err(|_| ChainError::Malformed)?;
+            match &issuer {
+                Some(issuer) if !is_signed_by(&x509, issuer) => {
+                    return Err(ChainError::BadCertificateSignature);
+                }
+                Some(_) => {}
+                None => {
+                    self.vouch(&certificate, &x509)?;
+                    let digest = OpensslHash::digest(chain.base_hash, certificate.raw);
+                    if certificate.is_self_issued() && digest.as_bytes() != chain.root_hash {
+                        return Err(ChainError::RootHashMismatch);
+                    }
+                }
+            }
+            if certificates.is_empty() {
+                return x509.public_key().map_err(|_| ChainError::Malformed);
+            }
+            issuer = Some(x509);
+        }
+    }
+
+    fn verify_signature(
+        &self,
+        key: &PKey<Public>,
+        signed: &Signed<'_>,
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
+        assert_eq!(signature.len(), signed.base_asym.signature_size());
+        let digest = signed.digest.as_bytes();
+        let right = match signed.base_asym {
+            BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
+                let mut context = PkeyCtx::new(key).unwrap();
+                context.verify_init().unwrap();
+                context.set_rsa_padding(Padding::PKCS1).unwrap();
+                context.set_signature_md(md(signed.base_hash)).unwrap();
+                context.verify(digest, signature).unwrap_or(false)
+            }
+            BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => {
+                let (r, s) = signature.split_at(signature.len() / 2);
+                let (r, s) = (
+                    BigNum::from_slice(r).unwrap(),
+                    BigNum::from_slice(s).unwrap(),
+                );
+                let signature = EcdsaSig::from_private_components(r, s).unwrap();
+                let key = key.ec_key().unwrap();
+                signature.verify(digest, &key).unwrap_or(false)
+            }
+        };
+        if right {
+            Ok(())
+        } else {
+            Err(SignatureError::Bad)
+        }
+    }
+}

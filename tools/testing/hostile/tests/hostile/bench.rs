@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A requester and a device, face to face, with a clock that only they move.
+
+use crate::anchor::{Anchor, Memory, OpensslHash};
+use openssl::sha::sha256;
+use openssl::x509::X509;
+use spdm_core::{
+    BaseAsym, BaseAsyms, BaseHash, BaseHashes, ChainBuffer, Config, Interrupted, Platform, Report,
+    Requester, Transport, TransportError, Unsupported, Workspace,
+};
+use spdm_responder::algorithm::Asym;
+use spdm_responder::config;
+use spdm_responder::device::{Device, Reply};
+use spdm_responder::fault::Fault;
+use spdm_responder::pki::Pki;
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long a whole attestation may take, in microseconds.
+pub const DEADLINE_US: u64 = 30_000_000;
+
+/// No attestation may have more exchanges. An honest one has 6, and some for portions of the chain
+/// (here up to 17). A device can have it started over four times, or be asked up to 255 times
+/// whether a response is ready.
+pub const MAX_EXCHANGES: u32 = 300;
+
+/// What an exchange takes, in microseconds, if the device does not dawdle.
+const LATENCY_US: u64 = 1_000;
+
+/// How messages are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// As `doe/` does: in dwords, with a time limit of its own of one second; what does not fit the
+    /// buffer is cut off.
+    Doe,
+    /// Byte by byte, with the time limits of the requester.
+    Bytes,
+}
+
+impl Link {
+    pub const ALL: [Link; 2] = [Link::Doe, Link::Bytes];
+
+    fn alignment(self) -> usize {
+        match self {
+            Link::Doe => 4,
+            Link::Bytes => 1,
+        }
+    }
+}
+
+/// What goes over the link, for somebody on the way to change: the number of the exchange from 0,
+/// and the bytes of a request or a response, padding included.
+pub enum Carried<'a> {
+    Request(&'a mut Vec<u8>),
+    Response(&'a [u8], &'a mut Vec<u8>),
+}
+
+type Tamper = Box<dyn FnMut(usize, Carried<'_>)>;
+
+struct World {
+    device: Device,
+    now_us: u64,
+    link: Link,
+    exchanges: usize,
+    tamper: Option<Tamper>,
+    nonces: u64,
+}
+
+impl World {
+    fn elapse(&mut self, us: u64) {
+        self.now_us += us;
+        self.device.elapse(Duration::from_micros(us));
+    }
+
+    fn exchange(
+        &mut self,
+        request: &[u8],
+        response: &mut [u8],
+        timeout_us: u32,
+    ) -> Result<usize, TransportError> {
+        let timeout_us = match self.link {
+            Link::Doe => 1_000_000,
+            Link::Bytes => u64::from(timeout_us),
+        };
+        let number = self.exchanges;
+        self.exchanges += 1;
+        let mut sent = request.to_vec();
+        if let Some(tamper) = &mut self.tamper {
+            tamper(number, Carried::Request(&mut sent));
+        }
+        let answer = self.device.respond(&sent);
+        let took_us = LATENCY_US + u64::try_from(answer.delay.as_micros()).unwrap();
+        let mut message = match answer.reply {
+            Reply::Message(message) if took_us < timeout_us => message,
+            Reply::Message(_) | Reply::Silence | Reply::Hang => {
+                self.elapse(timeout_us);
+                return Err(TransportError::Timeout);
+            }
+            Reply::Close => {
+                self.elapse(took_us);
+                return Err(TransportError::Gone);
+            }
+        };
+        self.elapse(took_us);
+        let padding = u8::from(answer.transport.contains(&Fault::DoePadding)) * 0xA5;
+        let size = message.len().next_multiple_of(self.link.alignment());
+        message.resize(size, padding);
+        if let Some(tamper) = &mut self.tamper {
+            tamper(number, Carried::Response(request, &mut message));
+            let size = message.len().next_multiple_of(self.link.alignment());
+            message.resize(size, 0);
+        }
+        if message.len() > response.len() && self.link == Link::Bytes {
+            return Err(TransportError::TooLarge);
+        }
+        let size = message.len().min(response.len());
+        response[..size].copy_from_slice(&message[..size]);
+        // What was there before must not matter.
+        response[size..].fill(0xA5);
+        Ok(size)
+    }
+}
+
+struct Wire(Rc<RefCell<World>>);
+
+impl Transport for Wire {
+    fn max_message_size(&self) -> usize {
+        4096
+    }
+
+    fn alignment(&self) -> usize {
+        self.0.borrow().link.alignment()
+    }
+
+    fn round_trip_us(&self) -> u32 {
+        match self.0.borrow().link {
+            Link::Doe => 2_000_000,
+            Link::Bytes => 100_000,
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        request: &[u8],
+        response: &mut [u8],
+        timeout_us: u32,
+    ) -> Result<usize, TransportError> {
+        self.0.borrow_mut().exchange(request, response, timeout_us)
+    }
+}
+
+struct Host(Rc<RefCell<World>>);
+
+impl Platform for Host {
+    type Hash = OpensslHash;
+
+    fn base_hashes(&self) -> BaseHashes {
+        let all = BaseHash::ALL.into_iter();
+        all.fold(BaseHashes::NONE, BaseHashes::with)
+    }
+
+    fn base_asyms(&self) -> BaseAsyms {
+        let all = BaseAsym::ALL.into_iter();
+        all.fold(BaseAsyms::NONE, BaseAsyms::with)
+    }
+
+    fn hash(&self, algorithm: BaseHash) -> Result<OpensslHash, Unsupported> {
+        Ok(OpensslHash::new(algorithm))
+    }
+
+    fn nonce(&mut self, nonce: &mut [u8; 32]) {
+        let mut world = self.0.borrow_mut();
+        world.nonces += 1;
+        *nonce = sha256(&world.nonces.to_le_bytes());
+    }
+
+    fn now_us(&self) -> u64 {
+        self.0.borrow().now_us
+    }
+
+    fn sleep_us(&mut self, us: u64) -> Result<(), Interrupted> {
+        self.0.borrow_mut().elapse(us);
+        Ok(())
+    }
+}
+
+/// How an attestation ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// `authenticated`, or the reason why not.
+    pub verdict: String,
+    /// What the requester says about it.
+    pub report: Report,
+    /// Exchanges that there were.
+    pub exchanges: usize,
+    /// Virtual time that it took, in microseconds.
+    pub elapsed_us: u64,
+}
+
+/// The verdict of a device that is trusted.
+pub const AUTHENTICATED: &str = "authenticated";
+
+impl Outcome {
+    pub fn is_authenticated(&self) -> bool {
+        self.verdict == AUTHENTICATED
+    }
+}
+
+/// A requester and a device.
+pub struct Bench {
+    world: Rc<RefCell<World>>,
+    workspace: Workspace<OpensslHash>,
+    buffer: Vec<u8>,
+    anchor: Anchor,
+    memory: Memory,
+}
+
+impl Bench {
+    /// A device that was told `words`, and a requester that trusts the root of each algorithm.
+    pub fn new(words: &str) -> Self {
+        let config = config::Config::new(0).changed(words).unwrap();
+        let device = Device::new(pki(), config).unwrap();
+        let roots = Asym::ALL.map(|asym| pki().root(asym).unwrap());
+        Bench {
+            world: Rc::new(RefCell::new(World {
+                device,
+                now_us: 0,
+                link: Link::Doe,
+                exchanges: 0,
+                tamper: None,
+                nonces: 0,
+            })),
+            workspace: Workspace::new(),
+            buffer: vec![0; 4096],
+            anchor: Anchor::new(roots.map(|root| X509::from_der(&root).unwrap()).into()),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same over another link.
+    pub fn over(self, link: Link) -> Self {
+        self.world.borrow_mut().link = link;
+        self
+    }
+
+    /// Tells the device.
+    pub fn set(&mut self, words: &str) {
+        let mut world = self.world.borrow_mut();
+        world.device.set(words).unwrap();
+    }
+
+    /// Does something to, or asks something of, the device.
+    pub fn device<T>(&mut self, act: impl FnOnce(&mut Device) -> T) -> T {
+        act(&mut self.world.borrow_mut().device)
+    }
+
+    /// The chain that was received last.
+    pub fn chain(&self) -> &[u8] {
+        self.memory.get()
+    }
+
+    /// Has somebody on the way see, and change, what is carried.
+    pub fn tamper(&mut self, tamper: impl FnMut(usize, Carried<'_>) + 'static) {
+        self.world.borrow_mut().tamper = Some(Box::new(tamper));
+    }
+
+    /// Has nobody on the way any more.
+    pub fn leave_alone(&mut self) {
+        self.world.borrow_mut().tamper = None;
+    }
+
+    /// Attests the device.
+    ///
+    /// # Panics
+    ///
+    /// If the bounds of time and exchanges are not kept.
+    pub fn attest(&mut self) -> Outcome {
+        let start_us = self.world.borrow().now_us;
+        self.world.borrow_mut().exchanges = 0;
+        let mut report = Report::default();
+        let result = Requester {
+            transport: &mut Wire(self.world.clone()),
+            platform: &mut Host(self.world.clone()),
+            buffer: &mut self.buffer,
+            workspace: &mut self.workspace,
+            config: Config {
+                deadline_us: DEADLINE_US,
+            },
+        }
+        .attest(&mut self.anchor, &mut self.memory, &mut report);
+        let world = self.world.borrow();
+        let outcome = Outcome {
+            verdict: match result {
+                Ok(_) => AUTHENTICATED.to_owned(),
+                Err(error) => error.to_string(),
+            },
+            report,
+            exchanges: world.exchanges,
+            elapsed_us: world.now_us - start_us,
+        };
+        let limit_us = match world.link {
+            // It cannot be told how long to wait.
+            Link::Doe => DEADLINE_US + 1_000_000,
+            Link::Bytes => DEADLINE_US,
+        };
+        assert!(outcome.elapsed_us <= limit_us, "{outcome:?}");
+        assert!(report.stats.exchanges <= MAX_EXCHANGES, "{outcome:?}");
+        assert_eq!(outcome.exchanges, report.stats.exchanges as usize);
+        outcome
+    }
+
+    /// Attests the device as it is, which has to succeed.
+    #[track_caller]
+    pub fn honest(&mut self) -> Outcome {
+        let outcome = self.attest();
+        assert!(outcome.is_authenticated(), "{outcome:?}");
+        outcome
+    }
+}
+
+/// Keys and certificates, which are kept between runs: making RSA keys takes seconds.
+pub fn pki() -> Arc<Pki> {
+    static PKI: OnceLock<Arc<Pki>> = OnceLock::new();
+    let open = || {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pki");
+        Arc::new(Pki::open(&directory).unwrap())
+    };
+    PKI.get_or_init(open).clone()
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every misbehaviour of the responder's table, in every version and message that it applies to.
+
+use crate::bench::{Bench, Link, AUTHENTICATED, DEADLINE_US};
+use spdm_responder::algorithm::Asym;
+use spdm_responder::fault::{Fault, FaultInfo, Harm, FAULTS};
+use spdm_responder::message::Exchange;
+
+/// What becomes of it: `@` stands for the request, `$` for the request or, if it is
+/// GET_CERTIFICATE, the slot.
+fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
+    match fault {
+        Fault::Busy | Fault::NotReady | Fault::Resynch => AUTHENTICATED,
+        // Reserved bits have no meaning.
+        Fault::Reserved | Fault::FlagsLater => AUTHENTICATED,
+
+        // In place of an answer.
+        Fault::BusyForever => "busy: @",
+        Fault::NotReadyForever => "not-ready: @",
+        Fault::NotReadyExponent => "not-ready-exponent: @",
+        Fault::NotReadyMultiplier0 | Fault::NotReadyMultiplier1 => "not-ready-multiplier: @",
+        Fault::NotReadyCode => "not-ready-request: @",
+        Fault::NotReadyToken => "not-ready-token: @",
+        Fault::NotReadyVersion => "not-ready-illegal: @",
+        Fault::ResynchForever => "request-resynch: @",
+        Fault::Silence | Fault::Hang | Fault::LateAnswer => "timeout: @",
+        Fault::Close => "device-gone: @",
+        Fault::ErrorVersion => "wrong-version: @",
+        Fault::UnknownError => "error-response: $: 0x3f",
+        Fault::ErrorZero => "error-response: $: 0x00",
+        Fault::NotReadyShort | Fault::NotReadyLong => "error-data-size: @",
+        // With a byte of padding nobody can tell that Param2 is missing.
+        Fault::ErrorShort if link == Link::Doe => "error-response: $: Unspecified",
+        Fault::ErrorShort => "truncated-response: @",
+        Fault::InvalidRequest => "error-response: $: InvalidRequest",
+        Fault::UnexpectedRequest => "error-response: $: UnexpectedRequest",
+        Fault::Unspecified => "error-response: $: Unspecified",
+        Fault::UnsupportedRequest => "error-response: $: UnsupportedRequest",
+        Fault::VersionMismatch => "error-response: $: VersionMismatch",
+        Fault::LargeResponse => "error-response: $: LargeResponse",
+
+        // Any answer.
+        Fault::Truncate | Fault::Empty => "truncated-response: @",
+        Fault::Extend => "trailing-bytes: @",
+        Fault::Oversize if link == Link::Doe => "trailing-bytes: @",
+        Fault::Oversize => "response-too-large: @",
+        // Anything, depending on the bytes.
+        Fault::Garbage => "*",
+        Fault::WrongVersion => "wrong-version: @",
+        Fault::WrongCode | Fault::UnknownCode => "unexpected-response: @",
+
+        // VERSION.
+        Fault::NoVersions => "no-versions: @",
+        Fault::ManyVersions => "too-many-versions: @",
+        Fault::DuplicateVersions => "duplicate-version: @",
+        Fault::UnknownVersions => "unsupported-version: @",
+        // Two bytes of padding look like an entry for version 0.0, but are not in the transcript.
+        Fault::VersionCountLong if link == Link::Doe && minor % 2 == 1 => {
+            "bad-signature: CHALLENGE"
+        }
+        Fault::VersionCountLong => "truncated-response: @",
+        Fault::VersionCountShort if minor == 0 => "no-versions: @",
+        Fault::VersionCountShort => "trailing-bytes: @",
+
+        // CAPABILITIES.
+        Fault::FlagsReserved | Fault::FlagsIncoherent | Fault::NoChalCap | Fault::NoCertCap => {
+            "invalid-capabilities: @"
+        }
+        Fault::TransferSizeSmall | Fault::TransferSizeAboveMax | Fault::TransferSizeBelowMax => {
+            "invalid-data-transfer-size: @"
+        }
+        Fault::CtExponent24 | Fault::CtExponent255 => "invalid-ct-exponent: @",
+        Fault::SupportedAlgorithmsUnasked | Fault::SupportedAlgorithmsLength => "trailing-bytes: @",
+
+        // ALGORITHMS.
+        Fault::AsymNotOffered | Fault::HashNotOffered | Fault::TableUnasked => {
+            "algorithm-not-offered: @"
+        }
+        Fault::AsymTwo | Fault::HashTwo | Fault::OpaqueFormat => "multiple-algorithms: @",
+        Fault::AsymNone | Fault::HashNone => "no-algorithm: @",
+        Fault::TableOrder | Fault::TableDuplicate => "algorithm-structure: @",
+        Fault::TableSize | Fault::TableCount | Fault::LengthShort | Fault::LengthLong => {
+            "algorithms-length: @"
+        }
+        Fault::ExtAlgorithms | Fault::ExtCount => "extended-algorithm: @",
+
+        // DIGESTS and CERTIFICATE.
+        Fault::NoSlots => "no-provisioned-slot: @",
+        Fault::NotSupported => "provisioned-not-supported: @",
+        Fault::DigestMismatch => "digest-mismatch: slot 0",
+        Fault::DigestMissing => "truncated-response: @",
+        Fault::EmptyPortion => "empty-portion: @",
+        Fault::GrowingTotal | Fault::EndlessRemainder => "chain-length-changed: @",
+        // More than is asked for, which is as much as the buffer holds.
+        Fault::PortionTooLong if link == Link::Bytes => "response-too-large: @",
+        Fault::PortionTooLong => "portion-too-large: @",
+        Fault::PortionLength => "truncated-response: @",
+        Fault::WrongSlot => "wrong-slot: @",
+
+        // CHALLENGE_AUTH.
+        Fault::ChainHash => "cert-chain-hash-mismatch: @",
+        Fault::ChallengeSlot => "wrong-slot: @",
+        Fault::ChallengeSlotMask => "challenged-slot-missing: @",
+        Fault::BasicMutAuth => "mutual-authentication: @",
+        Fault::ContextNotEchoed => "requester-context-mismatch: @",
+        Fault::OpaqueTooLong => "opaque-data-too-large: @",
+        Fault::OpaquePastEnd | Fault::ShortSignature => "truncated-response: @",
+        Fault::DerSignature => "trailing-bytes: @",
+
+        // Only the signature can tell.
+        Fault::VersionWithheld
+        | Fault::CapabilitiesChanged
+        | Fault::OfferChanged
+        | Fault::AlgorithmsChanged
+        | Fault::Replay
+        | Fault::VcaLeftOut
+        | Fault::CertificatesLeftOut
+        | Fault::MeasurementSignature
+        | Fault::RequesterRole
+        | Fault::OtherPrefix
+        | Fault::ErrorInTranscript
+        | Fault::DigestsTwice
+        | Fault::BadSignature
+        | Fault::ByteOrder
+        | Fault::ZeroSignature
+        | Fault::ZeroR
+        | Fault::ZeroS
+        | Fault::OnesSignature
+        | Fault::ROverN
+        | Fault::DerSignatureCut => "bad-signature: CHALLENGE",
+
+        Fault::DoePadding => "trailing-bytes: @",
+        Fault::DoeLengthMax
+        | Fault::DoeLengthOne
+        | Fault::DoeLengthLong
+        | Fault::DoeLengthShort
+        | Fault::DoeVendor
+        | Fault::DoeType
+        | Fault::DiscoveryCycle => unreachable!("the kernel's part, so tested in a guest"),
+    }
+}
+
+fn expected(fault: Fault, exchange: Exchange, minor: u8, link: Link) -> String {
+    let request = exchange.request_name();
+    let slot = match exchange {
+        Exchange::Certificate => "slot 0",
+        _ => request,
+    };
+    let reason = reason(fault, minor, link);
+    reason.replace('@', request).replace('$', slot)
+}
+
+/// Faults of messages from a version on, and of the padding that comes with them.
+fn faults(minor: u8, link: Link) -> impl Iterator<Item = &'static FaultInfo> {
+    FAULTS
+        .iter()
+        .filter(move |info| info.since <= 0x10 | minor)
+        .filter(move |info| match info.fault {
+            Fault::DoePadding => link == Link::Doe,
+            fault => !fault.is_transport(),
+        })
+}
+
+/// Whether there are circumstances in which a fault cannot be played.
+fn may_be_idle(fault: Fault, at: Exchange, minor: u8) -> bool {
+    match fault {
+        // CHALLENGE_AUTH of 1.0 has no reserved bits.
+        Fault::Reserved => at == Exchange::Challenge && minor == 0,
+        // Nothing to withhold.
+        Fault::VersionWithheld => minor == 0,
+        // Messages of a size that needs none.
+        Fault::DoePadding => true,
+        _ => false,
+    }
+}
+
+/// Plays one fault; what is wrong with what came of it.
+fn play(
+    bench: &mut Bench,
+    info: &FaultInfo,
+    at: Exchange,
+    minor: u8,
+    link: Link,
+) -> Option<String> {
+    let what = format!(
+        "{} at {}, 1.{minor}, {link:?}",
+        info.name,
+        at.request_name()
+    );
+    bench.set(&format!("fault={} at={}", info.name, at.request_name()));
+    let before = bench.device(|device| device.stats().faults);
+    let outcome = bench.attest();
+    let played = bench.device(|device| device.stats().faults) - before;
+    bench.set("fault=none");
+    if played == 0 {
+        assert!(may_be_idle(info.fault, at, minor), "{what}: not played");
+        assert!(outcome.is_authenticated(), "{what}: {outcome:?}");
+        return None;
+    }
+    let expected = expected(info.fault, at, minor, link);
+    // Whatever the table here says.
+    match info.harm {
+        Harm::Fatal => assert!(!outcome.is_authenticated(), "{what}: {outcome:?}"),
+        Harm::None => assert!(outcome.is_authenticated(), "{what}: {outcome:?}"),
+        Harm::Open => {}
+    }
+    if info.fault == Fault::LateAnswer {
+        late_answer(bench, at, minor);
+    }
+    bench.honest();
+    (outcome.verdict != expected && expected != "*")
+        .then(|| format!("{what}: {}, not {expected}", outcome.verdict))
+}
+
+/// The answer to a request that was given up meets the next request, GET_VERSION.
+fn late_answer(bench: &mut Bench, at: Exchange, minor: u8) {
+    let outcome = bench.attest();
+    let expected = match at {
+        // It is the right one, by luck.
+        Exchange::Version => AUTHENTICATED,
+        _ if minor == 0 => "unexpected-response: GET_VERSION",
+        _ => "wrong-version: GET_VERSION",
+    };
+    assert_eq!(outcome.verdict, expected);
+}
+
+#[test]
+fn every_fault_in_every_version_and_message() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for link in Link::ALL {
+        for minor in 0..4 {
+            let versions = ["1.0", "1.0,1.1", "1.0,1.1,1.2", "1.0,1.1,1.2,1.3"];
+            let versions = versions[usize::from(minor)];
+            // Portions, so that there is a second one.
+            let words = format!("version={versions} asym=ecdsa-p256 hash=sha256 portion=512");
+            let mut bench = Bench::new(&words).over(link);
+            bench.honest();
+            for info in faults(minor, link) {
+                for &at in info.at {
+                    wrong.extend(play(&mut bench, info, at, minor, link));
+                    count += 1;
+                }
+            }
+            let stats = bench.device(|device| device.stats().clone());
+            assert_eq!(stats.violations, 0, "{}", stats.last_violation);
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count}: {wrong:#?}", wrong.len());
+    assert!(count > 2000, "{count}");
+}
+
+/// What a signature looks like depends on its algorithm.
+#[test]
+fn every_fault_of_the_challenge_with_every_algorithm() {
+    let mut wrong = Vec::new();
+    for asym in Asym::ALL {
+        for minor in 0..4 {
+            let words = format!("version=1.{minor} asym={asym} hash=sha512");
+            let mut bench = Bench::new(&words);
+            for info in faults(minor, Link::Doe) {
+                if info.at == [Exchange::Challenge] {
+                    let play = play(&mut bench, info, Exchange::Challenge, minor, Link::Doe);
+                    wrong.extend(play.map(|what| format!("{asym}: {what}")));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A signature is wrong with every hash, too.
+#[test]
+fn every_hash() {
+    for hash in [
+        "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512",
+    ] {
+        for minor in 0..4 {
+            let mut bench = Bench::new(&format!("version=1.{minor} asym=ecdsa-p384 hash={hash}"));
+            bench.honest();
+            bench.set("fault=bad-signature");
+            assert_eq!(bench.attest().verdict, "bad-signature: CHALLENGE");
+            bench.set("fault=chain-hash");
+            assert_eq!(
+                bench.attest().verdict,
+                "cert-chain-hash-mismatch: CHALLENGE"
+            );
+            bench.set("fault=none");
+            bench.honest();
+        }
+    }
+}
+
+/// It is not asked more often than it said, however short the time that it asks for.
+#[test]
+fn patience_is_what_the_device_asked_for() {
+    for link in Link::ALL {
+        for at in &Exchange::ALL[1..] {
+            for multiplier in [2, 3, 16, 255] {
+                let mut bench = Bench::new("asym=ecdsa-p256").over(link);
+                bench.set(&format!(
+                    "fault=not-ready-forever at={} rd-exponent=0 rd-multiplier={multiplier}",
+                    at.request_name()
+                ));
+                let outcome = bench.attest();
+                assert_eq!(outcome.verdict, format!("not-ready: {}", at.request_name()));
+                assert!(outcome.exchanges <= 6 + multiplier, "{outcome:?}");
+            }
+        }
+    }
+}
+
+/// The longest that a device can draw it out.
+#[test]
+fn endless_patience_ends_with_the_deadline() {
+    for link in Link::ALL {
+        for at in &Exchange::ALL[1..] {
+            let mut bench = Bench::new("asym=ecdsa-p256").over(link);
+            bench.set(&format!(
+                "fault=not-ready-forever at={} rd-exponent=23 rd-multiplier=255",
+                at.request_name()
+            ));
+            let outcome = bench.attest();
+            let expected = format!("deadline-exceeded: {}", at.request_name());
+            assert_eq!(outcome.verdict, expected);
+            assert!(outcome.elapsed_us > DEADLINE_US / 2, "{outcome:?}");
+            bench.set("fault=none");
+            bench.honest();
+        }
+    }
+}
+
+/// Each answer is just in time, portions are small, and everything is asked for again.
+#[test]
+fn slow_everything_ends_with_the_deadline() {
+    let mut bench = Bench::new("asym=ecdsa-p256 portion=1 delay-ms=900");
+    let outcome = bench.attest();
+    assert!(
+        outcome.verdict.starts_with("deadline-exceeded: "),
+        "{outcome:?}"
+    );
+    bench.set("portion=0 delay-ms=900");
+    let outcome = bench.honest();
+    assert!(outcome.elapsed_us > 6 * 900_000);
+    // Later than a mailbox may be.
+    bench.set("delay-ms=1000");
+    assert_eq!(bench.attest().verdict, "timeout: GET_VERSION");
+    // Later than T1; T2 has 2^ct-exponent microseconds.
+    let mut bench = Bench::new("asym=ecdsa-p256 ct-exponent=23").over(Link::Bytes);
+    bench.set("delay-ms=201");
+    assert_eq!(bench.attest().verdict, "timeout: GET_VERSION");
+    bench.set("delay-ms=198");
+    bench.honest();
+}
+
+/// ERROR is in no transcript: where one slot's chain is refused, the next slot has its chance.
+#[test]
+fn one_slot_refused_and_the_next_one_taken() {
+    for minor in 0..4 {
+        let words = format!("version=1.{minor} asym=ecdsa-p256 slot5=len2");
+        let mut bench = Bench::new(&words);
+        assert_eq!(bench.honest().report.negotiated.slot, Some(0));
+        bench.set("fault=invalid-request at=CERTIFICATE times=1");
+        assert_eq!(bench.honest().report.negotiated.slot, Some(5));
+        bench.set("fault=invalid-request at=CERTIFICATE times=2");
+        let outcome = bench.attest();
+        assert_eq!(outcome.verdict, "error-response: slot 0: InvalidRequest");
+    }
+}
+
+/// Several at a time.
+#[test]
+fn faults_come_together() {
+    let mut bench = Bench::new("asym=ecdsa-p256");
+    for words in [
+        "fault=busy,not-ready,resynch times=2",
+        "fault=busy,reserved at=DIGESTS",
+        "fault=not-ready times=3 rd-multiplier=16 at=CHALLENGE",
+    ] {
+        bench.set(words);
+        bench.honest();
+    }
+    bench.set("fault=resynch,not-ready-forever times=3 rd-exponent=23 rd-multiplier=3");
+    let outcome = bench.attest();
+    assert!(
+        !outcome.is_authenticated() || outcome.elapsed_us <= DEADLINE_US,
+        "{outcome:?}"
+    );
+    bench.set("fault=none rd-exponent=14");
+    bench.honest();
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a hostile device may try, and what comes of it: never a verdict of authenticated, always an
+//! error with the right name, within bounds of time and of exchanges, and the next honest
+//! attestation succeeds.
+#![forbid(unsafe_code)]
+
+mod anchor;
+mod bench;
+mod chains;
+mod faults;
+mod generated;
+mod keyring;
+mod lies;
