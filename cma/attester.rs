@@ -330,17 +330,8 @@ impl Attester {
         if self.cancel.is_shut_down() {
             return Err(ENODEV);
         }
-        if self.cancel.check().is_err() {
-            // It will be made up for after the system has resumed.
-            status.owed = true;
-            return Err(EBUSY);
-        }
         if status.policy == Policy::Off {
             return Err(EPERM);
-        }
-        if self.fence.is_offline() {
-            // The driver is being unbound; no message gets through before that.
-            return Err(EAGAIN);
         }
         let root_added = self.root_added.xchg(false, Full);
         if occasion == Occasion::Need
@@ -348,6 +339,15 @@ impl Attester {
             && !(root_added && status.report.untrusted_slots != 0)
         {
             return Ok(());
+        }
+        if self.cancel.check().is_err() {
+            // It will be made up for after the system has resumed.
+            status.owed = true;
+            return Err(EBUSY);
+        }
+        if self.fence.is_offline() {
+            // The driver is being unbound; no message gets through before that.
+            return Err(EAGAIN);
         }
         status.running = true;
         let identity = status.identity;
