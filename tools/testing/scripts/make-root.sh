@@ -12,7 +12,7 @@ packages=(
 	libssl-dev libelf-dev libdw-dev pkgconf openssl
 	rustc cargo rust-src rustfmt rust-clippy bindgen clang lld llvm libclang-rt-19-dev
 	# checks
-	sparse shellcheck
+	sparse shellcheck python3-docutils
 	# guests
 	qemu-system-x86 ovmf busybox-static keyutils
 	ca-certificates

@@ -16,7 +16,8 @@ make_part() {
 		return
 	fi
 	need_space "$space" "$text"
-	rm -rf --one-file-system "$cache/$name.tmp"
+	# What was interrupted, of this version or another.
+	rm -rf --one-file-system "$cache/${name%-*}"-*.tmp
 	part=$cache/$name.tmp
 	mkdir "$part"
 	step "$text" "${name%-*}" "$@"
@@ -32,7 +33,7 @@ prepare_root() {
 	if [ ! -e "$root" ] && ! command -v mmdebstrap >/dev/null; then
 		step 'mmdebstrap for this host' mmdebstrap install_mmdebstrap
 	fi
-	make_part "$name" 'Debian 13 root with compilers, Rust and QEMU' 12 make_root
+	make_part "$name" 'Debian 13 root with compilers, Rust and QEMU' 8 make_root
 }
 
 install_mmdebstrap() {
@@ -45,8 +46,8 @@ make_root() {
 
 prepare_stock_kernel() {
 	local name
-	name=stock-$(key "$root" "$scripts/inside/stock-kernel.sh" "$scripts/inside/kernel-make.sh")
-	make_part "$name" 'stock kernel, and a build tree like it' 6 make_stock_kernel
+	name=stock-$(key "${root##*/}" "$scripts/inside/stock-kernel.sh" "$scripts/inside/kernel-make.sh")
+	make_part "$name" 'stock kernel, and a build tree like it' 4 make_stock_kernel
 	stock=$cache/$name
 	mounts=("$stock=/part")
 	stock_release=$(cat "$stock/release")
@@ -74,7 +75,8 @@ prepare_module() {
 make_run_directory() {
 	run_dir=$(mktemp -d "$cache/run.XXXXXX")
 	cp "$cache/target/debug/vm" "$cache/target/debug/spdm-responder" "$run_dir/"
-	mkdir "$run_dir/guest"
+	mkdir "$run_dir/guest" "$run_dir/in-guest"
+	cp "$cache/target/in-guest/spdm-responder" "$run_dir/in-guest/"
 }
 
 # Consoles and the responder's records outlive the run.
@@ -88,9 +90,9 @@ keep_guest_logs() {
 
 prepare_test_kernel() {
 	local name
-	name=test-$(key "$stock" "$top/tools/testing/kernel.config" \
+	name=test-$(key "${stock##*/}" "$top/tools/testing/kernel.config" \
 		"$scripts/inside/test-kernel.sh" "$scripts/inside/kernel-make.sh")
-	make_part "$name" 'test kernel, without spdm' 5 make_test_kernel "${stock##*/}"
+	make_part "$name" 'test kernel, without spdm' 4 make_test_kernel "${stock##*/}"
 	test_part=$cache/$name
 	mounts+=("$test_part=/test")
 }

@@ -8,16 +8,6 @@
 
 function=/sys/bus/pci/devices/0000:01:00.0
 
-# challenged N TIMES: the responder has signed this often, and was asked nothing against the standard.
-challenged() {
-	count "$1" challenges
-	challenges=$count
-	count "$1" violations
-	[ "$challenges $count" = "$2 0" ] && return
-	echo "# $challenges challenges, $count violations"
-	return 1
-}
-
 waits_for() {
 	wait "$1"
 }

@@ -134,6 +134,21 @@ is_authenticated() {
 	[ "$(authenticated "$1")" = 1 ]
 }
 
+# is_bound N: drive N has its driver.
+is_bound() {
+	[ "$(driver_of "$1")" = nvme ]
+}
+
+is_unbound() {
+	[ ! -e "/sys/bus/pci/devices/$(bdf "$1")/driver" ]
+}
+
+# has_verdict N VERDICT: that is what sysfs says about drive N.
+has_verdict() {
+	verdict "$1"
+	[ "$verdict" = "$2" ]
+}
+
 # attest N: attests drive N again and waits for the verdict.
 attest() {
 	echo re 2>/dev/null >"/sys/bus/pci/devices/$(bdf "$1")/authenticated"
@@ -171,6 +186,7 @@ EKEYEXPIRED='Key has expired'
 EKEYREJECTED='Key was rejected by service'
 ENODEV='No such device'
 ENOKEY='Required key not available'
+EPERM='Operation not permitted'
 EPROTO='Protocol error'
 EPROTONOSUPPORT='Protocol not supported'
 ETIMEDOUT='Connection timed out'
@@ -290,6 +306,17 @@ copes() {
 	return 1
 }
 
+# challenged N TIMES: responder N has signed this often since it was configured, and was asked nothing that is against
+# the standard.
+challenged() {
+	count "$1" challenges
+	challenges=$count
+	count "$1" violations
+	[ "$challenges $count" = "$2 0" ] && return
+	echo "# $challenges challenges, not $2; $count violations"
+	return 1
+}
+
 # starts N EXPONENT: attests drive N in the background, as process $attesting, and waits until the drive has asked
 # for a delay of 2^EXPONENT microseconds before CHALLENGE_AUTH.
 starts() {
@@ -316,6 +343,15 @@ bounded() {
 	return 1
 }
 
+# in_order FIRST SECOND: the first lines since the mark that match either match first this, then that.
+in_order() {
+	log_since >/run/log
+	if ! grep -E "$1|$2" /run/log | head -n 1 | grep -qE "$1" || ! grep -qE "$2" /run/log; then
+		sed 's/^/# /' /run/log
+		return 1
+	fi
+}
+
 # log_mark: puts a mark into the kernel log. log_since: what has come after the last mark.
 log_mark() {
 	echo 'selftest: mark' >/dev/kmsg
@@ -323,6 +359,15 @@ log_mark() {
 
 log_since() {
 	dmesg | awk '/selftest: mark$/ { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }'
+}
+
+# sleep_and_wake [SECONDS]: the system, to RAM, for as long as this; by default two seconds. An alarm that rings
+# before the system is asleep does not wake it.
+sleep_and_wake() {
+	echo deep >/sys/power/mem_sleep
+	echo 0 >/sys/class/rtc/rtc0/wakealarm
+	echo "+${1:-2}" >/sys/class/rtc/rtc0/wakealarm
+	echo mem >/sys/power/state
 }
 
 # --- Module and keyring ------------------------------------------------------------------------

@@ -6,20 +6,6 @@
 # shellcheck source=tools/testing/selftests/lib.sh
 . /lib.sh
 
-# in_order FIRST SECOND: both are in the log since the mark, in this order.
-in_order() {
-	log_since >/run/log
-	[ "$(grep -oE "$1|$2" /run/log | head -n 2)" = "$1
-$2" ] && return
-	sed 's/^/# /' /run/log
-	return 1
-}
-
-# comes_late N: the probe of drive N is not over.
-is_unbound() {
-	[ ! -e "/sys/bus/pci/devices/$(bdf "$1")/nvme" ]
-}
-
 bind() {
 	bdf "$1" >"/sys/bus/pci/drivers/nvme/bind"
 }

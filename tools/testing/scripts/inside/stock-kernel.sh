@@ -77,7 +77,7 @@ same() { # WHAT SHIPPED HERE
 }
 grep -q '^CONFIG_RUST=y' "$headers/.config" || die "the stock kernel $release has no Rust support"
 same rustc "$(setting RUSTC_VERSION_TEXT)" "$(rustc --version)"
-same bindgen "$(setting BINDGEN_VERSION_TEXT)" "$(bindgen --version workaround-for-0.69.0 2>/dev/null)"
+same bindgen "$(setting BINDGEN_VERSION_TEXT)" "$(bindgen --version)"
 
 "$kernel_make" stock olddefconfig prepare modules_prepare
 

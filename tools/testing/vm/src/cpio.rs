@@ -56,19 +56,19 @@ impl Archive {
         let name = path.trim_start_matches('/');
         self.entries += 1;
         let fields = [
-            self.entries,             // inode
-            mode,                     //
-            0,                        // user
-            0,                        // group
-            1,                        // links
-            0,                        // time
-            content.len() as u32,     //
-            0,                        // device, major
-            0,                        // device, minor
-            0,                        // node, major
-            0,                        // node, minor
-            (name.len() + 1) as u32,  //
-            0,                        // check sum: none in this format
+            self.entries,            // inode
+            mode,                    //
+            0,                       // user
+            0,                       // group
+            1,                       // links
+            0,                       // time
+            content.len() as u32,    //
+            0,                       // device, major
+            0,                       // device, minor
+            0,                       // node, major
+            0,                       // node, minor
+            (name.len() + 1) as u32, //
+            0,                       // check sum: none in this format
         ];
         self.data.extend_from_slice(b"070701");
         for field in fields {

@@ -40,12 +40,17 @@ pub enum Job<'a> {
 }
 
 /// Makes the file system: busybox, keyctl, modules in the order in which they are inserted, root
-/// certificates (name and DER) and the job.
+/// certificates (name and DER), extra modules and programs, and the job.
 ///
 /// # Errors
 ///
 /// If a file that belongs into it is not there.
-pub fn build(modules: Option<&Modules>, roots: &[(String, Vec<u8>)], job: &Job) -> Result<Vec<u8>> {
+pub fn build(
+    modules: Option<&Modules>,
+    roots: &[(String, Vec<u8>)],
+    extra: &[PathBuf],
+    job: &Job,
+) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for directory in ["/proc", "/sys", "/dev", "/run", "/tmp", "/lib/modules"] {
         archive.directory(directory);
@@ -70,6 +75,19 @@ pub fn build(modules: Option<&Modules>, roots: &[(String, Vec<u8>)], job: &Job) 
     }
     for (name, certificate) in roots {
         archive.file(&format!("/roots/{name}.der"), 0o644, certificate);
+    }
+    for path in extra {
+        if path.extension().is_some_and(|extension| extension == "ko") {
+            let name = path.file_name().context("a module has a name")?;
+            let content = fs::read(path).with_context(|| path.display().to_string())?;
+            archive.file(
+                &format!("/modules/{}", name.to_string_lossy()),
+                0o644,
+                &content,
+            );
+        } else {
+            program(&mut archive, path)?;
+        }
     }
     if let Some(modules) = modules {
         let spdm = fs::read(&modules.spdm)
@@ -102,7 +120,11 @@ fn program(archive: &mut Archive, path: &Path) -> Result<()> {
     // "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", "/lib64/ld-linux-x86-64.so.2 (0x…)"
     for line in output(Command::new("ldd").arg(path))?.lines() {
         if let Some(library) = line.split_whitespace().find(|word| word.starts_with('/')) {
-            archive.file(library, 0o755, &fs::read(library).context(library.to_owned())?);
+            archive.file(
+                library,
+                0o755,
+                &fs::read(library).context(library.to_owned())?,
+            );
         }
     }
     Ok(())
@@ -115,7 +137,13 @@ fn add_modules(archive: &mut Archive, modules: &Modules, list: &str, names: &[&s
     for name in names {
         let lines = output(
             Command::new("modprobe")
-                .args(["--show-depends", "--ignore-install", "-C", "/dev/null", "-S"])
+                .args([
+                    "--show-depends",
+                    "--ignore-install",
+                    "-C",
+                    "/dev/null",
+                    "-S",
+                ])
                 .arg(&modules.release)
                 .arg("-d")
                 .arg(&modules.directory)

@@ -69,7 +69,9 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
         .collect();
 
     let mut text = String::new();
-    let kernel = facts.get("release").map(|name| String::from_utf8_lossy(name));
+    let kernel = facts
+        .get("release")
+        .map(|name| String::from_utf8_lossy(name));
     let _ = writeln!(
         text,
         "\n  Linux {}, in a guest\n",
@@ -81,7 +83,11 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
         describe(&mut text, function);
     }
     if functions.len() != drives {
-        let _ = writeln!(text, "  {} of {drives} drives were found\n", functions.len());
+        let _ = writeln!(
+            text,
+            "  {} of {drives} drives were found\n",
+            functions.len()
+        );
     }
     if functions.iter().all(Function::authenticated) {
         text.push_str(
@@ -129,7 +135,13 @@ fn describe(text: &mut String, function: &Function) {
             function.text("serial")
         ),
     );
-    line("verdict", format!("{verdict}  (sysfs: authenticated = {})", function.text("authenticated")));
+    line(
+        "verdict",
+        format!(
+            "{verdict}  (sysfs: authenticated = {})",
+            function.text("authenticated")
+        ),
+    );
     let state = function.text("spdm/state");
     let reason = function.text("spdm/reason");
     line(
@@ -171,11 +183,17 @@ fn describe(text: &mut String, function: &Function) {
     line(
         "drive",
         if function.block_is_right() {
-            format!("/dev/{} reads what was written on it", function.text("name"))
+            format!(
+                "/dev/{} reads what was written on it",
+                function.text("name")
+            )
         } else if function.text("name").is_empty() {
             "no driver uses it".to_owned()
         } else {
-            format!("/dev/{} does NOT read what was written", function.text("name"))
+            format!(
+                "/dev/{} does NOT read what was written",
+                function.text("name")
+            )
         },
     );
     text.push('\n');

@@ -153,9 +153,10 @@ pub fn relay(address: &str) -> Result<u16> {
         .with_context(|| format!("RESPONDER={address} is not host:port, or an unknown host"))?
         .next()
         .context("no address")?;
-    let responder = TcpStream::connect_timeout(&target, Duration::from_secs(5)).with_context(|| {
-        format!("no responder listens on {address}; start it first, and give its host and port")
-    })?;
+    let responder =
+        TcpStream::connect_timeout(&target, Duration::from_secs(5)).with_context(|| {
+            format!("no responder listens on {address}; start it first, and give its host and port")
+        })?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || -> io::Result<()> {

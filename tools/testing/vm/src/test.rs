@@ -34,11 +34,11 @@ use std::time::{
 };
 
 /// From the start of QEMU to the first script.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 /// For a script that does not say otherwise with `# timeout: SECONDS`.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(180);
+const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
 /// For the work between two scripts.
-const PAUSE_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Drives of the guest: see lib.sh, which tells the scripts.
 const RESPONDERS: u16 = 5;
@@ -56,6 +56,9 @@ pub struct Options {
     /// Report the results of the KUnit tests that run at boot, too.
     #[arg(long)]
     kunit: bool,
+    /// Modules (*.ko) and programs that the scripts use; in the guest's /modules and /bin.
+    #[arg(long)]
+    extra: Vec<PathBuf>,
     /// The scripts.
     scripts: Vec<PathBuf>,
 }
@@ -89,7 +92,11 @@ impl Script {
 /// The value of a line `# NAME: VALUE` in a script.
 fn setting<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()
-        .filter_map(|line| line.strip_prefix("# ")?.strip_prefix(name)?.strip_prefix(": "))
+        .filter_map(|line| {
+            line.strip_prefix("# ")?
+                .strip_prefix(name)?
+                .strip_prefix(": ")
+        })
         .map(str::trim)
         .next()
 }
@@ -152,14 +159,20 @@ fn boot(
         .map(|script| (script.name.clone(), script.text.clone()))
         .collect();
     let roots = crate::test_roots(&common.pki)?;
-    let initramfs = image::build(modules.as_ref(), &roots, &Job::Selftests(&texts))?;
+    let initramfs = image::build(
+        modules.as_ref(),
+        &roots,
+        &options.extra,
+        &Job::Selftests(&texts),
+    )?;
     let mut guest = Guest::start(&Config {
         directory: &directory,
         kernel: &common.kernel,
         initramfs: &initramfs,
         append: "oops=panic softlockup_panic=0 log_buf_len=4M",
         drives: &drives,
-        cpus: 2,
+        // TCG with more than one sometimes runs into half-patched kernel code (int3).
+        cpus: 1,
         interactive: false,
     })?;
 
@@ -337,7 +350,8 @@ impl Results {
         } else if let Some(plan) = line.strip_prefix("1..") {
             self.plan = plan.trim().parse().ok();
         } else if !line.starts_with("TAP version") {
-            self.diagnostics.push(line.trim_start_matches("# ").to_owned());
+            self.diagnostics
+                .push(line.trim_start_matches("# ").to_owned());
         }
     }
 

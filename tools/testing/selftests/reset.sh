@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# A device that was reset has to prove itself again.
+
+# shellcheck source=tools/testing/selftests/lib.sh
+. /lib.sh
+
+reset() {
+	echo 1 >"/sys/bus/pci/devices/$(bdf "$1")/reset"
+}
+
+ktap_print_header
+ktap_set_plan 14
+start_spdm ecdsa-p384
+load_nvme
+drive_reads 0
+configure 0
+accepts 0
+accepts 1
+
+ktap_test_result 'a drive is reset' reset 0
+ktap_test_result 'it is authenticated' wait_for 10 has_verdict 0 '1 authenticated'
+ktap_test_result 'because it was attested again' challenged 0 2
+ktap_test_result 'it works' drive_reads 0
+
+configure 0 fault=not-ready at=CHALLENGE rd-exponent=22
+reset 0
+wait_for 10 has_misbehaved 0
+verdict 0
+ktap_test_equal 'until then there is no verdict' '0 pending' "$verdict"
+verdict 1
+ktap_test_equal 'the other drive was not reset' '1 authenticated' "$verdict"
+ktap_test_result 'then there is one' wait_for 10 has_verdict 0 '1 authenticated'
+
+configure 0 key=7
+reset 0
+is_other() {
+	verdict 0
+	case $verdict in '0 failed identity-changed: '*) ;; *) return 1 ;; esac
+}
+ktap_test_result 'another device after a reset is refused' wait_for 10 is_other
+configure 0
+ktap_test_result 'the first one is accepted' accepts 0
+configure 0 fault=silence
+reset 0
+ktap_test_result 'one that is silent after a reset is refused' \
+	wait_for 10 has_verdict 0 '0 failed timeout: GET_VERSION'
+configure 0
+accepts 0
+
+# A reset in the middle of an attestation: what was proven before it does not count.
+starts 0 22
+reset 0
+wait "$attesting"
+ktap_test_result 'a drive that is reset while it is attested' wait_for 10 has_verdict 0 '1 authenticated'
+ktap_test_result 'is attested once more' challenged 0 2
+
+turns=0
+configure 0
+while [ $turns -lt 5 ] && reset 0; do turns=$((turns + 1)); done
+ktap_test_result 'after five resets in a row it is authenticated' wait_for 10 has_verdict 0 '1 authenticated'
+ktap_test_result 'and works' drive_reads 0
+ktap_finished

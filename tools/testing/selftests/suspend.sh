@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 240
+# cpus: 1
+#
+# The system sleeps (S3): a verdict does not survive that, and is made anew before the driver resumes.
+
+# shellcheck source=tools/testing/selftests/lib.sh
+. /lib.sh
+
+entry=/sys/class/spdm/pci-0000:01:00.0
+
+ktap_print_header
+if ! grep -qw deep /sys/power/mem_sleep; then
+	ktap_set_plan 1
+	ktap_test_skip 'this machine does not sleep'
+	ktap_finished
+fi
+ktap_set_plan 30
+start_spdm ecdsa-p384
+load_nvme
+drive_reads 0
+configure 0
+configure 1
+accepts 0
+accepts 1
+identity=$(attribute 0 identity)
+controller=$(basename /sys/bus/pci/devices/0000:01:00.0/nvme/nvme*)
+
+# The same device after sleep.
+log_mark
+ktap_test_result 'the system sleeps and wakes' sleep_and_wake
+verdict 0
+ktap_test_equal 'a drive is authenticated after sleep' '1 authenticated' "$verdict"
+ktap_test_result 'because it was attested again' challenged 0 2
+ktap_test_result 'so was the other drive' challenged 1 2
+ktap_test_result 'before its driver resumed' \
+	in_order 'spdm pci-0000:01:00.0: authenticated' "nvme $controller: .* queues"
+ktap_test_result 'the drive works' drive_reads 0
+ktap_test_equal 'it is still the same' "$identity" "$(attribute 0 identity)"
+
+# Another device after sleep, whose certificate is as good.
+configure 0 key=7
+log_mark
+sleep_and_wake
+verdict 0
+ktap_test_match 'a drive that was swapped is refused' '0 failed identity-changed: *' "$verdict"
+ktap_test_result 'it was attested' challenged 0 1
+ktap_test_result 'before its driver resumed' \
+	in_order 'spdm pci-0000:01:00.0: not authenticated' "nvme $controller: .* queues"
+verdict 1
+ktap_test_equal 'the other drive was not swapped' '1 authenticated' "$verdict"
+sleep_and_wake
+verdict 0
+ktap_test_match 'more sleep does not make it any better' '0 failed identity-changed: *' "$verdict"
+configure 0
+ktap_test_result 'when the old one is back it is accepted' accepts 0
+ktap_test_equal 'as the same' "$identity" "$(attribute 0 identity)"
+
+# Devices that fail after sleep.
+configure 0 slot0=untrusted
+sleep_and_wake
+verdict 0
+ktap_test_match 'one that nobody trusts any more' '0 failed untrusted-root: slot 0:*' "$verdict"
+configure 0
+accepts 0
+configure 0 fault=bad-signature
+sleep_and_wake
+verdict 0
+ktap_test_equal 'one with a bad signature' '0 failed bad-signature: CHALLENGE' "$verdict"
+configure 0
+accepts 0
+configure 0 fault=silence
+sleep_and_wake
+verdict 0
+ktap_test_equal 'one that does not answer' '0 failed timeout: GET_VERSION' "$verdict"
+ktap_test_result 'which does not take long' [ "$(cat $entry/duration_us)" -lt 4000000 ]
+ktap_test_result 'it works, as policy is audit' drive_reads 0
+configure 0
+ktap_test_result 'and is accepted when it answers' accepts 0
+
+# A slow one.
+configure 0 fault=not-ready at=CHALLENGE rd-exponent=21
+sleep_and_wake
+verdict 0
+ktap_test_equal 'one that is slow' '1 authenticated' "$verdict"
+ktap_test_result 'and has its time' [ "$(cat $entry/duration_us)" -ge 2000000 ]
+ktap_test_result 'it works' drive_reads 0
+
+# One that was refused before.
+configure 0 fault=bad-signature
+refuses 0 'bad-signature: CHALLENGE' "$EKEYREJECTED"
+configure 0
+sleep_and_wake
+verdict 0
+case $verdict in
+1*) challenges=1 ;;
+*) challenges=0 ;;
+esac
+ktap_test_result 'sleep alone turns no refusal into its opposite' challenged 0 $challenges
+ktap_test_result 'only an attestation does' accepts 0
+
+# Sleep in the middle of an attestation.
+starts 0 23
+sleep_and_wake
+wait "$attesting"
+ktap_test_result 'what sleep interrupts is made up for' has_verdict 0 '1 authenticated'
+echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove
+configure 0 fault=not-ready at=CHALLENGE rd-exponent=21
+echo 1 >/sys/bus/pci/rescan &
+wait_for 10 has_misbehaved 0
+sleep_and_wake 7 # it waits for probes before it sleeps
+wait
+ktap_test_result 'a first attestation is made up for' wait_for 10 is_authenticated 0
+ktap_test_result 'its driver binds' wait_for 10 is_bound 0
+ktap_test_result 'and works' drive_reads 0
+ktap_test_result 'the other one, too' drive_reads 1
+ktap_finished
