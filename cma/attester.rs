@@ -265,12 +265,18 @@ impl Attester {
         }
     }
 
+    /// Cancels what runs and lets nothing start any more. Nobody has to wait for a verdict then.
+    pub(crate) fn cancel(&self) {
+        self.cancel.shut_down();
+        // Under the lock, so that nobody is between looking and waiting.
+        let _status = self.status.lock();
+        self.changed.notify_all();
+    }
+
     /// Cancels what runs, waits for its end, and lets nothing start any more.
     pub(crate) fn shut_down(&self) {
-        self.cancel.shut_down();
+        self.cancel();
         let mut status = self.status.lock();
-        // Whoever waits for a verdict that will not come.
-        self.changed.notify_all();
         while status.running {
             self.changed.wait(&mut status);
         }

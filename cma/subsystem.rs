@@ -186,6 +186,19 @@ impl Subsystem {
         drop(node);
     }
 
+    /// Cancels all attestations, so that nobody waits for one.
+    fn cancel_all(&self) {
+        let mut n = 0;
+        while let Some(attester) = self.nth(n) {
+            attester.cancel();
+            n = n.saturating_add(1);
+        }
+    }
+
+    fn nth(&self, n: usize) -> Option<Arc<Attester>> {
+        self.functions.lock().nth(n)
+    }
+
     fn remove_all(&self) {
         loop {
             let node = self.functions.lock().take(|_| true);
@@ -216,6 +229,18 @@ impl List {
             if node.registration.is_of(dev) {
                 return Some(node.registration.attester.clone());
             }
+            next = &node.next;
+        }
+        None
+    }
+
+    fn nth(&self, mut n: usize) -> Option<Arc<Attester>> {
+        let mut next = &self.0;
+        while let Some(node) = next {
+            if n == 0 {
+                return Some(node.registration.attester.clone());
+            }
+            n = n.saturating_sub(1);
             next = &node.next;
         }
         None
@@ -371,6 +396,8 @@ impl Deref for QueueRef {
 /// The module: runs the subsystem while it is loaded.
 #[pin_data]
 pub(crate) struct Module {
+    // Dropped in this order. Drivers that wait for a verdict would have the notifier wait for them.
+    _cancel: CancelAll,
     // Nothing is found any more before what was found is removed.
     #[pin]
     notifier: Notifier,
@@ -385,6 +412,7 @@ impl InPlaceModule for Module {
 
         try_pin_init!(Self {
             started: Started::new()?,
+            _cancel: CancelAll(started.0.clone()),
             resets: Resets::watch(&started.0),
             notifier <- Notifier::new(),
             _: {
@@ -426,6 +454,15 @@ impl Drop for Resets {
 unsafe extern "C" fn restored(data: *mut c_void, dev: *mut device) {
     // SAFETY: By the contract.
     unsafe { &*data.cast::<Subsystem>() }.restored(dev);
+}
+
+/// Cancels all attestations when it is dropped.
+struct CancelAll(Arc<Subsystem>);
+
+impl Drop for CancelAll {
+    fn drop(&mut self) {
+        self.0.cancel_all();
+    }
 }
 
 /// The subsystem runs while this lives.
