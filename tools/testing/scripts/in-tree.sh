@@ -47,13 +47,15 @@ done <<<"$wanted"
 	comm -13 <(echo "$wanted") - |
 	while read -r file; do rm "$to/drivers/spdm/$file"; done
 
-# edit FILE PATTERN SED-COMMAND: unless a line matches PATTERN.
+# edit FILE LINE SED-COMMAND: the file without LINE, and with it where the command puts it.
 edit() {
-	grep -q "$2" "$to/$1" && return
-	sed "$3" "$to/$1" >"$to/$1.new"
-	grep -q "$2" "$to/$1.new" || die "$to/$1 does not look as expected"
-	mv "$to/$1.new" "$to/$1"
+	grep -vxF "$2" "$to/$1" | sed "$3" >"$to/$1.new"
+	grep -qxF "$2" "$to/$1.new" || die "$to/$1 does not look as expected"
+	if cmp -s "$to/$1.new" "$to/$1"; then rm "$to/$1.new"; else mv "$to/$1.new" "$to/$1"; fi
 }
-edit drivers/Kconfig 'source "drivers/spdm/Kconfig"' \
-	'/^endmenu/i source "drivers/spdm/Kconfig"\n'
-edit drivers/Makefile 'CONFIG_SPDM)' "\$a obj-\$(CONFIG_SPDM)\t\t+= spdm/"
+
+line='source "drivers/spdm/Kconfig"'
+edit drivers/Kconfig "$line" "/^endmenu/i $line"
+# First: initcalls of a level run in the order of this file, and drivers are to find the verdict.
+line="obj-\$(CONFIG_SPDM)"$'\t\t'"+= spdm/"
+edit drivers/Makefile "$line" "0,/^obj-/s,^obj-,$line\nobj-,"

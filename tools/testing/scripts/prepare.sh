@@ -92,19 +92,19 @@ prepare_test_kernel() {
 	local name
 	name=test-$(key "${stock##*/}" "$top/tools/testing/kernel.config" \
 		"$scripts/inside/test-kernel.sh" "$scripts/inside/kernel-make.sh")
-	make_part "$name" 'test kernel, without spdm' 4 make_test_kernel "${stock##*/}"
+	make_part "$name" 'source and configuration of the test kernel' 4 make_test_kernel "${stock##*/}"
 	test_part=$cache/$name
 	mounts+=("$test_part=/test")
 }
 
 make_test_kernel() {
 	local mounts=("${mounts[@]}" "$part=/test")
-	inside /clone/tools/testing/scripts/inside/test-kernel.sh base "$1" "${part##*/}"
+	inside /clone/tools/testing/scripts/inside/test-kernel.sh tree "$1" "${part##*/}"
 }
 
-update_test_kernel() {
-	step 'test kernel, with spdm built in' test-update \
-		inside /clone/tools/testing/scripts/inside/test-kernel.sh update
+build_test_kernel() {
+	step 'test kernel, with spdm built in' test-kernel \
+		inside /clone/tools/testing/scripts/inside/test-kernel.sh build
 	step 'test modules for it' test-modules \
 		inside /cache/src/tools/testing/scripts/inside/module.sh test
 }

@@ -46,7 +46,7 @@ if [ "$kernel" = stock ]; then
 	arguments+=(--kernel /part/vmlinuz --modules /part/modules --release "$stock_release"
 		--spdm /run/spdm/spdm.ko)
 else
-	update_test_kernel
+	build_test_kernel
 	make_run_directory
 	cp "$test_part/build/arch/x86/boot/bzImage" "$run_dir/"
 	arguments+=(--kernel /run/spdm/bzImage)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make test: every check there is. T=text runs those whose name contains the text (or matches it as
-# a shell pattern): fmt, clippy, unit, doc, shell, style, kbuild, symbols, unsafe, kunit,
-# stock/SCRIPT, test/SCRIPT. T=unit/text runs the unit tests with that text in their name.
+# make test: every check there is. T=name runs one: fmt, shell, style, unsafe, clippy, unit, doc,
+# kbuild, symbols, kunit, stock/SCRIPT, test/SCRIPT. T=text runs those whose name contains the text
+# or matches it as a shell pattern. T=unit/text runs the unit tests with that text in their name.
 #
 # Results are TAP lines; the last line is "N passed, N failed".
 
@@ -22,8 +22,16 @@ unit/*)
 esac
 
 wanted() {
-	# shellcheck disable=SC2053 # It is a pattern.
-	[[ -z $pattern || $1 == *$pattern* ]]
+	case $pattern in
+	'') ;;
+	fmt | shell | style | unsafe | clippy | unit | doc | kbuild | symbols | kunit)
+		[ "$1" = "$pattern" ]
+		;;
+	*)
+		# shellcheck disable=SC2053 # It is a pattern.
+		[[ $1 == *$pattern* ]]
+		;;
+	esac
 }
 
 # Passes everything on, counts results, has the last word.
@@ -170,7 +178,7 @@ if needs symbols kunit "${stock_tests[@]}" "${test_tests[@]}"; then
 	mv "$run_dir/stock-modules/spdm.ko" "$run_dir/"
 fi
 if needs kunit "${test_tests[@]}"; then
-	update_test_kernel
+	build_test_kernel
 	find "$test_part/modules" -name '*.ko' -exec cp {} "$run_dir/test-modules" \;
 	cp "$test_part/build/arch/x86/boot/bzImage" "$run_dir/"
 fi

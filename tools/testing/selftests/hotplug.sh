@@ -30,7 +30,7 @@ accepts 0
 ktap_test_result 'the slot is empty' is_gone 3
 configure 3
 log_mark
-drive add 3 >/dev/null
+wait_for 10 drive add 3 >/dev/null
 ktap_test_result 'a drive that is put in is authenticated' wait_for 20 is_authenticated 3
 ktap_test_result 'its driver binds' wait_for 20 is_bound 3
 ktap_test_result 'and reads' drive_reads 3
@@ -44,7 +44,7 @@ ktap_test_equal 'another drive has not noticed' '1 authenticated' "$verdict"
 # A slow one: its driver waits, and no other.
 configure 3 fault=not-ready at=CHALLENGE rd-exponent=22
 log_mark
-drive add 3 >/dev/null
+wait_for 10 drive add 3 >/dev/null
 ktap_test_result 'a slow drive is put in' wait_for 20 has_misbehaved 3
 verdict 3
 ktap_test_equal 'there is no verdict yet' '0 pending' "$verdict"
@@ -85,20 +85,20 @@ wait "$writer"
 # While its driver waits for the verdict.
 load_nvme
 configure 3 fault=not-ready at=CHALLENGE rd-exponent=22
-drive add 3 >/dev/null
+wait_for 10 drive add 3 >/dev/null
 ktap_test_result 'a slow drive is put in again' wait_for 20 has_misbehaved 3
 drive remove 3 >/dev/null
 ktap_test_result 'it can be taken out while its driver waits' wait_for 30 is_gone 3
 
 # A bad one, and a silent one.
 configure 4 fault=bad-signature
-drive add 4 >/dev/null
+wait_for 10 drive add 4 >/dev/null
 ktap_test_result 'a bad drive is put in, and refused' \
 	wait_for 20 has_verdict 4 '0 failed bad-signature: CHALLENGE'
 drive remove 4 >/dev/null
 ktap_test_result 'it is taken out' wait_for 20 is_gone 4
 configure 4 fault=silence
-drive add 4 >/dev/null
+wait_for 10 drive add 4 >/dev/null
 ktap_test_result 'a silent drive is refused' \
 	wait_for 20 has_verdict 4 '0 failed timeout: GET_VERSION'
 drive remove 4 >/dev/null

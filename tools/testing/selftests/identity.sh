@@ -20,8 +20,10 @@ gives() {
 ktap_print_header
 ktap_set_plan 18
 start_spdm ecdsa-p384
+configure 0 fault=bad-signature
+forget 0
+ktap_test_equal 'before the first proof there is no identity' 0 "$(wc -c <$entry/identity)"
 configure 0
-ktap_test_equal 'before the first verdict there is no identity' 0 "$(wc -c <$entry/identity)"
 accepts 0
 first=$(cat $entry/identity)
 ktap_test_equal 'then there is one' 64 "${#first}"

@@ -388,13 +388,14 @@ load_spdm() {
 	built_in || { load_modules spdm && insmod /modules/spdm.ko "$@"; }
 }
 
-# start_spdm [ROOT...]: spdm runs, and the roots in .cma are these.
+# start_spdm [ROOT...]: spdm runs, the roots in .cma are these, drives 0 and 1 have been attested.
 start_spdm() {
 	[ -d /sys/class/spdm ] || load_spdm || return 1
 	clear_roots
+	for name; do add_root "$name" >/dev/null || return 1; done
+	# This waits for attestations that loading and roots have begun.
 	forget 0
 	forget 1
-	for name; do add_root "$name" >/dev/null || return 1; done
 }
 
 unload_spdm() {

@@ -1,22 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test-kernel.sh base STOCK PART: fills /cache/PART with a source tree (hard links to the one of
-# /cache/STOCK) and a built kernel of the configuration in kernel.config, without spdm.
+# test-kernel.sh tree STOCK PART: fills /cache/PART, which is /test, too, with a source tree (hard
+# links to the one of /cache/STOCK) with spdm in it and the configuration in kernel.config.
 #
-# test-kernel.sh update: drops the tree into the kernel in /test and builds what has changed.
+# test-kernel.sh build: brings the spdm in the kernel in /test up to date and builds what has
+# changed.
 set -euo pipefail
 
 here=/clone/tools/testing
 kernel_make=$here/scripts/inside/kernel-make.sh
 
-# configure FILE: tinyconfig with the settings in FILE, all of which must be accepted.
+# tinyconfig with the settings in kernel.config, all of which must be accepted.
 configure() {
-	local refused
+	local refused config=$here/kernel.config
 	"$kernel_make" test tinyconfig
-	(cd /test/build && /test/linux/scripts/kconfig/merge_config.sh -m .config "$1")
+	(cd /test/build && /test/linux/scripts/kconfig/merge_config.sh -m .config "$config")
 	"$kernel_make" test olddefconfig
-	refused=$(grep -E '^CONFIG_[A-Z0-9_]+=' "$1" | grep -v '=n$' |
+	refused=$(grep -E '^CONFIG_[A-Z0-9_]+=' "$config" | grep -v '=n$' |
 		grep -vxFf /test/build/.config || true)
 	if [ -n "$refused" ]; then
 		echo "error: the kernel does not accept these settings of kernel.config:"
@@ -26,26 +27,23 @@ configure() {
 }
 
 case $1 in
-base)
+tree)
 	cp -al "/cache/$2/linux" "/cache/$3/linux"
 	mkdir "/cache/$3/build"
-	grep -v '^CONFIG_SPDM' "$here/kernel.config" >/test/base.config
-	configure /test/base.config
-	"$kernel_make" test bzImage
+	"$here/scripts/in-tree.sh" /test/linux
+	configure
 	;;
-update)
-	# What an earlier, interrupted build wrote may be half of a file that looks up to date.
+build)
+	# What an earlier build wrote before it was killed may be half of a file that looks up to
+	# date. A build that fails cleans up by itself.
 	mark=/test/.building
-	[ ! -e $mark ] || find /test/build -type f -newer $mark -delete
-	touch $mark
+	[ ! -e $mark ] || find /test/build -type f -newer $mark ! -name .config -delete
 	/cache/src/tools/testing/scripts/in-tree.sh /test/linux
 	cmp -s /cache/pki/roots/all.pem /test/roots.pem || cp /cache/pki/roots/all.pem /test/roots.pem
-	if grep -q '^CONFIG_SPDM=y' /test/build/.config; then
-		"$kernel_make" test olddefconfig
-	else
-		configure "$here/kernel.config"
-	fi
-	"$kernel_make" test bzImage modules
+	touch $mark
+	status=0
+	{ "$kernel_make" test olddefconfig && "$kernel_make" test bzImage modules; } || status=$?
 	rm -f $mark
+	exit "$status"
 	;;
 esac
