@@ -18,6 +18,7 @@ run_dir= # files of this run
 tty_state=
 lock_fd=
 counter= # what counts the results of make test
+counter_pipe=
 
 # --- Words -------------------------------------------------------------------------------------
 
@@ -47,7 +48,12 @@ leave() {
 	[ -z "$tty_state" ] || stty "$tty_state" 2>/dev/null || true
 	[ -z "$run_dir" ] || rm -rf "$run_dir"
 	if [ -n "$counter" ]; then
-		exec >&-
+		# It ends when nobody holds its pipe any more. A redirection that was under way has
+		# put the pipe elsewhere.
+		local fd
+		for fd in /proc/$$/fd/*; do
+			[ "$(readlink "$fd")" != "$counter_pipe" ] || eval "exec ${fd##*/}>&-"
+		done
 		wait "$counter" || true
 	fi
 	exit "$status"

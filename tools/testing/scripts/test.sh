@@ -142,6 +142,7 @@ open_cache
 # From here on all that is printed goes through the counter.
 exec > >(trap '' INT; count)
 counter=$!
+counter_pipe=$(readlink /proc/$$/fd/1)
 failed_guest=
 
 mapfile -t stock_tests < <(selftests_of stock)
