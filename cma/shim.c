@@ -260,8 +260,11 @@ void spdm_unwatch_resets(void)
 
 static char *policy = IS_ENABLED(CONFIG_SPDM_POLICY_ENFORCE) ? "enforce" :
 		      IS_ENABLED(CONFIG_SPDM_POLICY_OFF) ? "off" : "audit";
+/* Sparse takes the length of a string literal, which these assert, for no constant. */
+#ifndef __CHECKER__
 module_param(policy, charp, 0444);
 MODULE_PARM_DESC(policy, "Policy of devices: audit, enforce or off");
+#endif
 
 enum spdm_policy spdm_default_policy(void)
 {
