@@ -361,12 +361,13 @@ log_since() {
 	dmesg | awk '/selftest: mark$/ { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }'
 }
 
-# sleep_and_wake [SECONDS]: the system, to RAM, for as long as this; by default two seconds. An alarm that rings
-# before the system is asleep does not wake it.
+# sleep_and_wake [SECONDS]: the system, to RAM, until so many seconds from now. An alarm that rings before the system
+# is asleep does not wake it, and a kernel that checks itself is slow.
 sleep_and_wake() {
 	echo deep >/sys/power/mem_sleep
 	echo 0 >/sys/class/rtc/rtc0/wakealarm
-	echo "+${1:-2}" >/sys/class/rtc/rtc0/wakealarm
+	if built_in; then alarm=5; else alarm=2; fi
+	echo "+${1:-$alarm}" >/sys/class/rtc/rtc0/wakealarm
 	echo mem >/sys/power/state
 }
 
