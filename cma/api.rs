@@ -211,9 +211,12 @@ const MAX_ALIGNMENT: u32 = 4;
 /// `attester` is from [`spdm_create`].
 #[no_mangle]
 pub(crate) unsafe extern "C" fn spdm_authenticate(attester: *mut spdm_attester) -> c_int {
+    // A reference of our own: `spdm_destroy` may be called meanwhile.
     // SAFETY: By the contract, this is a pointer that `spdm_create` made of a `Registration`.
-    let registration = unsafe { &*attester.cast::<Registration>() };
-    match registration.attester().attest() {
+    let attester = unsafe { &*attester.cast::<Registration>() }
+        .attester()
+        .clone();
+    match attester.attest() {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
