@@ -300,9 +300,13 @@ fn arguments(config: &Config) -> Result<Vec<String>> {
     add("-kernel", config.kernel.display().to_string());
     add("-initrd", path("initramfs"));
     let quiet = if config.interactive { "quiet" } else { "" };
+    // no_timer_check: the check counts ticks in real time, of which a busy host gives an emulated machine too few.
     add(
         "-append",
-        format!("console=ttyS0,115200 panic=-1 {quiet} {}", config.append),
+        format!(
+            "console=ttyS0,115200 panic=-1 no_timer_check {quiet} {}",
+            config.append
+        ),
     );
     if config.interactive {
         add("-chardev", "stdio,id=console,signal=off".to_owned());
