@@ -42,7 +42,7 @@ since() {
 # whole pid namespace, and the mounts go with the mount namespace.
 leave() {
 	local status=$?
-	trap - EXIT INT TERM HUP
+	trap - EXIT
 	[ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true
 	[ -z "$child" ] || wait "$child" 2>/dev/null || true
 	[ -z "$tty_state" ] || stty "$tty_state" 2>/dev/null || true
@@ -51,7 +51,7 @@ leave() {
 		# It ends when nobody holds its pipe any more. A redirection that was under way has
 		# put the pipe elsewhere.
 		local fd
-		for fd in /proc/$$/fd/*; do
+		for fd in "/proc/$$/fd"/*; do
 			[ "$(readlink "$fd")" != "$counter_pipe" ] || eval "exec ${fd##*/}>&-"
 		done
 		wait "$counter" || true
@@ -59,10 +59,16 @@ leave() {
 	exit "$status"
 }
 
+# stop STATUS: what a signal does, once. Make may pass on what its group was sent, too.
+stop() {
+	trap '' INT TERM HUP
+	exit "$1"
+}
+
 trap leave EXIT
-trap 'echo >&2; exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+trap 'echo >&2; stop 130' INT
+trap 'stop 143' TERM
+trap 'stop 129' HUP
 
 # --- Checks ------------------------------------------------------------------------------------
 

@@ -195,6 +195,7 @@ if needs kunit "${test_tests[@]}"; then
 	guest test --kernel /run/spdm/bzImage ${kunit[@]+"${kunit[@]}"}
 fi
 keep_guest_logs
+[ -z "$failed_guest" ] || echo "# logs of the guests: $cache/log/guest"
 
 printf '# %s s in all\n' "$(since "$started")"
 exec >&-

@@ -24,10 +24,7 @@ use std::os::unix::net::{
     UnixListener,
     UnixStream, //
 };
-use std::path::{
-    Path,
-    PathBuf, //
-};
+use std::path::Path;
 use std::process::{
     Child,
     Command,
@@ -445,9 +442,4 @@ impl Monitor {
         }
         Ok(serde_json::from_str(&line)?)
     }
-}
-
-/// Where a guest's console log is.
-pub fn console_log(directory: &Path) -> PathBuf {
-    directory.join("console.log")
 }

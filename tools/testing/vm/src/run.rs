@@ -4,7 +4,6 @@
 
 use crate::{
     guest::{
-        self,
         Config,
         Drive,
         Event,
@@ -201,12 +200,6 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     for complaint in &complaints {
         println!("  ! {complaint}");
-    }
-    if !complaints.is_empty() {
-        println!(
-            "  the guest's console: {}",
-            guest::console_log(&common.directory).display()
-        );
     }
     Ok(report.good && complaints.is_empty())
 }

@@ -4,7 +4,6 @@
 
 use crate::{
     guest::{
-        self,
         Config,
         Drive,
         Event,
@@ -248,8 +247,8 @@ fn boot(
     }
     if !whole {
         results.note(&format!(
-            "the guest's console: {}",
-            guest::console_log(&directory).display()
+            "its console is {}-{number}/console.log",
+            options.name
         ));
         // Never the same script twice, and no endless boots.
         return Ok(done + 1);
