@@ -14,10 +14,10 @@ use crate::variant::{Verdict, VARIANTS};
 use anyhow::{anyhow, Context, Result};
 use serde_json::{json, Value};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Devices, numbered from 0.
 #[derive(Clone)]
@@ -83,10 +83,25 @@ impl Devices {
             thread::Builder::new()
                 .name(format!("device {number}"))
                 .spawn(move || {
+                    let mut serving: Option<(Arc<TcpStream>, JoinHandle<()>)> = None;
                     for stream in listener.incoming().flatten() {
-                        if let Err(error) = socket::serve(&device, number, &stream, &log) {
-                            log.event(number, &format!("connection lost: {error:#}"));
+                        // The newest connection counts: QEMU leaves that of a drive which it could not
+                        // add open, and would wait for ever behind it.
+                        if let Some((stream, thread)) = serving.take() {
+                            // Both may have ended by themselves.
+                            let _ = stream.shutdown(Shutdown::Both);
+                            let _ = thread.join();
                         }
+                        let stream = Arc::new(stream);
+                        let (device, log, served) = (device.clone(), log.clone(), stream.clone());
+                        let thread = thread::spawn(move || {
+                            if let Err(error) = socket::serve(&device, number, &served, &log) {
+                                log.event(number, &format!("connection lost: {error:#}"));
+                            }
+                            // The other reference keeps it open.
+                            let _ = served.shutdown(Shutdown::Both);
+                        });
+                        serving = Some((stream, thread));
                     }
                 })?;
         }

@@ -327,3 +327,16 @@ fn the_control_channel() {
     assert!(faults.as_array().unwrap().len() > 100);
     assert_eq!(json(ask("variants"))[0]["name"], "ok");
 }
+
+/// QEMU connects before it knows whether a drive can be added, and leaves the connection open if not.
+#[test]
+fn newest_connection_counts() {
+    let (_devices, addresses) = listen(1, Log::none());
+    let mut left = Client::connect(addresses[0]);
+    left.send(0xdead, 2, b"Client Hello!\0");
+    left.receive().unwrap();
+    let mut used = Client::connect(addresses[0]);
+    used.send(0xdead, 2, b"Client Hello!\0");
+    assert_eq!(used.receive().unwrap().2, b"Server Hello!\0");
+    assert!(left.receive().is_err());
+}
