@@ -383,7 +383,10 @@ impl Attester {
             verdict
         };
         if let Verdict::Authenticated(proof) = &verdict {
-            status.identity = Some(*proof.authenticated.leaf_key().identity());
+            // One that was accepted meanwhile stays: whoever wrote it attests next.
+            status
+                .identity
+                .get_or_insert(*proof.authenticated.leaf_key().identity());
         }
         status.verdict = verdict;
         status.report = report;
