@@ -17,6 +17,7 @@ use crate::{
         Anchor,
         ChainBuf,
         Cma,
+        Identity,
         LeafKey,
         PciIdentity, //
     },
@@ -27,14 +28,14 @@ use crate::{
     },
     policy::{
         Fence,
-        Policy, //
+        Policy,
+        ResumePolicy, //
     },
     subsystem::Subsystem,
     verdict::{
         parse_identity,
         write_identity,
         Failure,
-        Identity,
         Proof,
         State,
         Verdict, //
@@ -58,7 +59,6 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Full,
             Release, //
         },
         Arc,
@@ -114,14 +114,24 @@ struct Status {
     /// An attestation was cancelled because the system suspends, or its verdict was dropped.
     owed: bool,
     policy: Policy,
+    resume_policy: ResumePolicy,
     verdict: Verdict,
-    /// Which device this is, since it was first authenticated.
-    identity: Option<Identity>,
+    /// Which device this is, since it was first authenticated or an identity was accepted.
+    identity: Option<Known>,
     report: Report,
     /// When the last attestation ended, in seconds since the epoch; 0 if none has.
     attested_at: i64,
     /// How long it took.
     duration_us: u64,
+}
+
+/// A device's identity, and where it comes from.
+#[derive(Clone, Copy)]
+struct Known {
+    identity: Identity,
+    /// An administrator has accepted it. Else the device proved it with a chain that `.cma` vouched for, and has to
+    /// do so again.
+    accepted: bool,
 }
 
 /// Attests one device.
@@ -197,6 +207,7 @@ impl Attester {
                         running: false,
                         owed: false,
                         policy,
+                        resume_policy: ResumePolicy::of_new_devices(),
                         verdict: if policy == Policy::Off {
                             Verdict::Off
                         } else {
@@ -297,9 +308,20 @@ impl Attester {
             status.owed = true;
             self.changed.wait(&mut status);
         }
-        if matches!(status.verdict, Verdict::Authenticated(_)) {
-            status.owed = true;
-            let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
+        let authenticated = matches!(status.verdict, Verdict::Authenticated(_));
+        let attest = match status.resume_policy {
+            ResumePolicy::Never => authenticated && status.policy == Policy::Enforce,
+            ResumePolicy::Authenticated => authenticated,
+            ResumePolicy::Always => status.policy != Policy::Off,
+        };
+        status.owed |= attest;
+        if authenticated {
+            let instead = if attest {
+                Verdict::Pending
+            } else {
+                Verdict::Stale
+            };
+            let dropped = core::mem::replace(&mut status.verdict, instead);
             drop(status);
             drop(dropped);
         }
@@ -339,10 +361,9 @@ impl Attester {
         if status.policy == Policy::Off {
             return Err(EPERM);
         }
-        let root_added = self.root_added.xchg(false, Full);
         if occasion == Occasion::Need
             && status.verdict.state(self.resets()) != State::Pending
-            && !(root_added && status.report.untrusted_slots != 0)
+            && !(self.root_added.load(Acquire) && status.report.untrusted_slots != 0)
         {
             return Ok(());
         }
@@ -356,6 +377,8 @@ impl Attester {
             return Err(EAGAIN);
         }
         status.running = true;
+        // One that is added from here on may come too late for this attestation.
+        self.root_added.store(false, Release);
         let identity = status.identity;
         // The verdict is dropped before it can be stale.
         let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
@@ -384,9 +407,10 @@ impl Attester {
         };
         if let Verdict::Authenticated(proof) = &verdict {
             // One that was accepted meanwhile stays: whoever wrote it attests next.
-            status
-                .identity
-                .get_or_insert(*proof.authenticated.leaf_key().identity());
+            status.identity.get_or_insert(Known {
+                identity: *proof.authenticated.leaf_key().identity(),
+                accepted: false,
+            });
         }
         status.verdict = verdict;
         status.report = report;
@@ -417,7 +441,7 @@ impl Attester {
         }
     }
 
-    fn move_fence(&self) {
+    fn move_fence(self: &Arc<Self>) {
         let Some(function) = self.function() else {
             return;
         };
@@ -427,15 +451,16 @@ impl Attester {
         match (policy, state) {
             // Removal unbinds the driver by itself.
             _ if self.cancel.is_shut_down() => {}
-            (Policy::Enforce, State::Authenticated) | (Policy::Off | Policy::Audit, _) => {
-                self.fence.open(function);
-            }
+            (Policy::Off | Policy::Audit, _) => self.fence.open(function),
+            (Policy::Enforce, state) if state.is_authenticated() => self.fence.open(function),
             // There will be a verdict.
             (Policy::Enforce, State::Pending) => {}
             (Policy::Enforce, _) => {
                 if self.fence.close(function).is_err() {
                     pr_err!("no memory to keep drivers away\n");
                 }
+                // What could not be done while the function was offline.
+                let _ = self.attest_on(Occasion::Need);
             }
         }
     }
@@ -451,8 +476,9 @@ impl Attester {
             return Err(EOPNOTSUPP);
         };
         let mut status = self.status.lock();
-        let before = core::mem::replace(&mut status.policy, policy);
-        let attest = before == Policy::Off && policy != Policy::Off;
+        status.policy = policy;
+        let attest =
+            matches!(status.verdict, Verdict::Off | Verdict::Stale) && policy != Policy::Off;
         let dropped = if policy == Policy::Off {
             Some(core::mem::replace(&mut status.verdict, Verdict::Off))
         } else {
@@ -482,7 +508,10 @@ impl Attester {
     fn accept(self: &Arc<Self>, text: &[u8]) -> Result {
         let identity = match text {
             b"" => None,
-            text => Some(parse_identity(text)?),
+            text => Some(Known {
+                identity: parse_identity(text)?,
+                accepted: true,
+            }),
         };
         self.status.lock().identity = identity;
         self.attest()
@@ -504,6 +533,10 @@ impl Attester {
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => self.set_policy(text),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => self.accept(text),
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_RESUME_POLICY => {
+                self.status.lock().resume_policy = ResumePolicy::parse(text)?;
+                Ok(())
+            }
             _ => Err(EINVAL),
         }
     }
@@ -522,9 +555,11 @@ impl Attester {
     fn exchange(
         &self,
         occasion: Occasion,
-        identity: Option<&Identity>,
+        known: Option<&Known>,
         report: &mut Report,
     ) -> Result<Proof, Failure> {
+        let accepted = known.filter(|known| known.accepted);
+        let accepted = accepted.map(|known| &known.identity);
         let (authenticated, resets) = match &self.endpoint {
             Endpoint::Pci {
                 function,
@@ -537,19 +572,24 @@ impl Attester {
                 // SAFETY: The bus notifier shuts the attester down before the function and its mailbox go, and that
                 // waits for this.
                 let mut transport = unsafe { Doe::new(*mailbox, function, &self.cancel) };
-                let authenticated = self.exchange_over(&mut transport, Some(identity), report)?;
+                let authenticated =
+                    self.exchange_over(&mut transport, Some(identity), accepted, report)?;
                 (authenticated, resets)
             }
             Endpoint::Foreign(foreign) => {
                 let resets = self.resets();
-                let authenticated =
-                    self.exchange_over(&mut foreign.transport(&self.cancel), None, report)?;
+                let authenticated = self.exchange_over(
+                    &mut foreign.transport(&self.cancel),
+                    None,
+                    accepted,
+                    report,
+                )?;
                 (authenticated, resets)
             }
         };
         let found = *authenticated.leaf_key().identity();
-        match identity {
-            Some(identity) if *identity != found => Err(Failure::IdentityChanged(found)),
+        match known {
+            Some(known) if known.identity != found => Err(Failure::IdentityChanged(found)),
             _ => Ok(Proof {
                 authenticated,
                 resets,
@@ -561,13 +601,14 @@ impl Attester {
         &self,
         transport: &mut T,
         identity: Option<&PciIdentity>,
+        accepted: Option<&Identity>,
         report: &mut Report,
     ) -> Result<Authenticated<LeafKey>, Failure> {
         let size = transport.max_message_size().min(MAX_MESSAGE_SIZE);
         let mut buffer = KVec::from_elem(0u8, size, GFP_KERNEL)?;
         let mut workspace = KBox::new(Workspace::new(), GFP_KERNEL)?;
         let mut chain = ChainBuf::new();
-        let mut anchor = Anchor::new(&self.cma, identity);
+        let mut anchor = Anchor::new(&self.cma, identity, accepted);
         Requester {
             transport,
             platform: &mut Kernel::new(&self.cma, &self.cancel),
@@ -584,6 +625,7 @@ impl Attester {
                 }
                 _ => None,
             },
+            offered: anchor.offered(),
         })
     }
 
@@ -630,13 +672,17 @@ impl Attester {
                 Some(slot) => writeln!(writer, "{slot}"),
                 None => Ok(()),
             },
-            bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => match &status.identity {
-                Some(identity) => {
-                    write_identity(writer, identity)?;
-                    writeln!(writer)
-                }
-                None => Ok(()),
-            },
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => {
+                let identity = status.identity.as_ref().map(|known| &known.identity);
+                show_identity(writer, identity)
+            }
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_OFFERED_IDENTITY => {
+                let offered = match &status.verdict {
+                    Verdict::Failed(failure) => failure.offered_identity(),
+                    _ => None,
+                };
+                show_identity(writer, offered)
+            }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_SUBJECT => match leaf {
                 Some(leaf) => writeln!(writer, "{}", leaf.subject()),
                 None => Ok(()),
@@ -647,6 +693,9 @@ impl Attester {
             },
             bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => {
                 writeln!(writer, "{}", status.policy.name())
+            }
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_RESUME_POLICY => {
+                writeln!(writer, "{}", status.resume_policy.name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ATTESTED_AT if status.attested_at != 0 => {
                 writeln!(writer, "{}", status.attested_at)
@@ -665,5 +714,15 @@ impl Attester {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn show_identity(writer: &mut Formatter<'_>, identity: Option<&Identity>) -> core::fmt::Result {
+    match identity {
+        Some(identity) => {
+            write_identity(writer, identity)?;
+            writeln!(writer)
+        }
+        None => Ok(()),
     }
 }

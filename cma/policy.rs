@@ -67,6 +67,54 @@ impl Policy {
     }
 }
 
+/// Which devices are attested when the system resumes.
+///
+/// Under [`Policy::Enforce`], one that was authenticated is whatever this says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResumePolicy {
+    /// None: what was authenticated is [`State::Stale`](crate::verdict::State::Stale) until somebody asks.
+    Never,
+    /// Those that were authenticated when the system went to sleep.
+    Authenticated,
+    /// All, also those that never were.
+    Always,
+}
+
+impl ResumePolicy {
+    const ALL: [Self; 3] = [Self::Never, Self::Authenticated, Self::Always];
+
+    /// The word in sysfs and for the module parameter.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Authenticated => "authenticated",
+            Self::Always => "always",
+        }
+    }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is none.
+    pub(crate) fn parse(word: &[u8]) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.name().as_bytes() == word)
+            .ok_or(EINVAL)
+    }
+
+    /// The policy of devices that are found from now on: the module parameter `resume_policy`.
+    pub(crate) fn of_new_devices() -> Self {
+        // SAFETY: No requirements.
+        match unsafe { bindings::spdm_default_resume_policy() } {
+            bindings::spdm_resume_policy_SPDM_RESUME_NEVER => Self::Never,
+            bindings::spdm_resume_policy_SPDM_RESUME_ALWAYS => Self::Always,
+            _ => Self::Authenticated,
+        }
+    }
+}
+
 /// Keeps drivers away from a function, or lets them come.
 #[pin_data]
 pub(crate) struct Fence {

@@ -39,6 +39,7 @@ SPDM_CLASS_ATTRIBUTE(algorithms, SPDM_ATTRIBUTE_ALGORITHMS);
 SPDM_CLASS_ATTRIBUTE(capabilities, SPDM_ATTRIBUTE_CAPABILITIES);
 SPDM_CLASS_ATTRIBUTE(slot, SPDM_ATTRIBUTE_SLOT);
 SPDM_CLASS_ATTRIBUTE_RW(identity, SPDM_ATTRIBUTE_IDENTITY);
+SPDM_CLASS_ATTRIBUTE(offered_identity, SPDM_ATTRIBUTE_OFFERED_IDENTITY);
 SPDM_CLASS_ATTRIBUTE(subject, SPDM_ATTRIBUTE_SUBJECT);
 SPDM_CLASS_ATTRIBUTE(issuer, SPDM_ATTRIBUTE_ISSUER);
 SPDM_CLASS_ATTRIBUTE(attested_at, SPDM_ATTRIBUTE_ATTESTED_AT);
@@ -48,6 +49,7 @@ SPDM_CLASS_ATTRIBUTE(bytes_sent, SPDM_ATTRIBUTE_BYTES_SENT);
 SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
 
 SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
+SPDM_CLASS_ATTRIBUTE_RW(resume_policy, SPDM_ATTRIBUTE_RESUME_POLICY);
 
 static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_state.attr,
@@ -57,6 +59,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_capabilities.attr,
 	&dev_attr_slot.attr,
 	&dev_attr_identity.attr,
+	&dev_attr_offered_identity.attr,
 	&dev_attr_subject.attr,
 	&dev_attr_issuer.attr,
 	&dev_attr_attested_at.attr,
@@ -65,6 +68,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_bytes_sent.attr,
 	&dev_attr_bytes_received.attr,
 	&dev_attr_policy.attr,
+	&dev_attr_resume_policy.attr,
 	NULL
 };
 
@@ -266,6 +270,12 @@ module_param(policy, charp, 0444);
 MODULE_PARM_DESC(policy, "Policy of devices: audit, enforce or off");
 #endif
 
+static char *resume_policy = "authenticated";
+#ifndef __CHECKER__
+module_param(resume_policy, charp, 0444);
+MODULE_PARM_DESC(resume_policy, "Which devices are attested at resume: authenticated, always or never");
+#endif
+
 enum spdm_policy spdm_default_policy(void)
 {
 	if (sysfs_streq(policy, "off"))
@@ -275,6 +285,17 @@ enum spdm_policy spdm_default_policy(void)
 	if (!sysfs_streq(policy, "enforce"))
 		pr_err_once("spdm: policy=%s is unknown: taken as enforce\n", policy);
 	return SPDM_POLICY_ENFORCE;
+}
+
+enum spdm_resume_policy spdm_default_resume_policy(void)
+{
+	if (sysfs_streq(resume_policy, "never"))
+		return SPDM_RESUME_NEVER;
+	if (sysfs_streq(resume_policy, "authenticated"))
+		return SPDM_RESUME_AUTHENTICATED;
+	if (!sysfs_streq(resume_policy, "always"))
+		pr_err_once("spdm: resume_policy=%s is unknown: taken as always\n", resume_policy);
+	return SPDM_RESUME_ALWAYS;
 }
 
 void spdm_enable_async_suspend(struct device *dev)

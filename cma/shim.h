@@ -16,6 +16,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_CAPABILITIES,
 	SPDM_ATTRIBUTE_SLOT,
 	SPDM_ATTRIBUTE_IDENTITY,
+	SPDM_ATTRIBUTE_OFFERED_IDENTITY,
 	SPDM_ATTRIBUTE_SUBJECT,
 	SPDM_ATTRIBUTE_ISSUER,
 	SPDM_ATTRIBUTE_ATTESTED_AT,
@@ -24,6 +25,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_BYTES_SENT,
 	SPDM_ATTRIBUTE_BYTES_RECEIVED,
 	SPDM_ATTRIBUTE_POLICY,
+	SPDM_ATTRIBUTE_RESUME_POLICY,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -31,6 +33,13 @@ enum spdm_policy {
 	SPDM_POLICY_OFF,
 	SPDM_POLICY_AUDIT,
 	SPDM_POLICY_ENFORCE,
+};
+
+/* Which devices are attested when the system resumes; see policy.rs. */
+enum spdm_resume_policy {
+	SPDM_RESUME_NEVER,
+	SPDM_RESUME_AUTHENTICATED,
+	SPDM_RESUME_ALWAYS,
 };
 
 /* In shim.c. */
@@ -44,6 +53,7 @@ int spdm_pci_block_drivers(struct pci_dev *pdev);
 void spdm_pci_allow_drivers(struct pci_dev *pdev);
 void spdm_pci_set_offline(struct pci_dev *pdev, bool offline);
 enum spdm_policy spdm_default_policy(void);
+enum spdm_resume_policy spdm_default_resume_policy(void);
 int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data);
 void spdm_unwatch_resets(void);
 void spdm_enable_async_suspend(struct device *dev);

@@ -4,7 +4,11 @@
 
 use crate::{
     bindings,
-    keyring::LeafKey, //
+    keyring::{
+        Identity,
+        LeafKey,
+        Trust, //
+    }, //
 };
 use core::fmt::Write;
 use kernel::{
@@ -24,24 +28,35 @@ use spdm_core::{
 pub(crate) enum State {
     /// Not attested yet, or being attested.
     Pending,
-    /// Proven.
+    /// Proven, and a certificate in `.cma` vouches for it.
     Authenticated,
+    /// Proven, and an administrator has accepted its identity; `.cma` knows nothing of it.
+    Accepted,
     /// Attested in vain.
     Failed,
     /// The device has no means to prove anything.
     Unsupported,
+    /// Proven before the system slept, and by policy not attested since.
+    Stale,
     /// The device is not attested, by policy.
     Off,
 }
 
 impl State {
+    /// Whether the device has proven itself.
+    pub(crate) fn is_authenticated(self) -> bool {
+        matches!(self, Self::Authenticated | Self::Accepted)
+    }
+
     /// The word in sysfs and in uevents.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Authenticated => "authenticated",
+            Self::Accepted => "accepted",
             Self::Failed => "failed",
             Self::Unsupported => "unsupported",
+            Self::Stale => "stale",
             Self::Off => "off",
         }
     }
@@ -55,6 +70,8 @@ pub(crate) enum Verdict {
     Authenticated(Proof),
     /// Not proven.
     Failed(Failure),
+    /// Dropped when the system slept; there will be none before somebody asks.
+    Stale,
     /// Not asked for, by policy.
     Off,
 }
@@ -82,15 +99,16 @@ impl Verdict {
             Self::Pending => State::Pending,
             // It is to be attested again.
             Self::Authenticated(proof) if proof.resets != resets => State::Pending,
-            Self::Authenticated(_) => State::Authenticated,
+            Self::Authenticated(proof) => match proof.authenticated.leaf_key().trust() {
+                Trust::Root => State::Authenticated,
+                Trust::Identity => State::Accepted,
+            },
             Self::Failed(failure) => failure.state(),
+            Self::Stale => State::Stale,
             Self::Off => State::Off,
         }
     }
 }
-
-/// Identity of a device: SHA-256 of its leaf certificate's SubjectPublicKeyInfo.
-pub(crate) type Identity = [u8; 32];
 
 /// Why an attestation failed.
 pub(crate) enum Failure {
@@ -100,6 +118,8 @@ pub(crate) enum Failure {
         error: spdm_core::Error,
         /// Which certificate it was, if the chain is not trusted.
         detail: Option<CString>,
+        /// Who the device says it is, if only the root was missing.
+        offered: Option<Identity>,
     },
     /// The device proved that it is another one than before.
     IdentityChanged(Identity),
@@ -119,6 +139,16 @@ impl Failure {
         match self {
             Self::Protocol { error, .. } if is_unsupported(error.reason()) => State::Unsupported,
             _ => State::Failed,
+        }
+    }
+
+    /// The identity that an administrator may accept: one that the device proved or, if nobody vouches for its
+    /// chain, only claims.
+    pub(crate) fn offered_identity(&self) -> Option<&Identity> {
+        match self {
+            Self::Protocol { offered, .. } => offered.as_ref(),
+            Self::IdentityChanged(identity) => Some(identity),
+            Self::OutOfMemory => None,
         }
     }
 
@@ -157,7 +187,7 @@ fn errno(errno: u32) -> Error {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Protocol { error, detail } => {
+            Self::Protocol { error, detail, .. } => {
                 core::fmt::Display::fmt(error, f)?;
                 match detail.as_ref().and_then(|detail| detail.to_str().ok()) {
                     Some(detail) => write!(f, ": {detail}"),

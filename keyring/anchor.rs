@@ -42,21 +42,42 @@ use spdm_core::{
     },
 };
 
+/// Identity of a device: SHA-256 of its leaf certificate's SubjectPublicKeyInfo.
+pub(crate) type Identity = [u8; 32];
+
+/// What a device's certificate chain is trusted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// A certificate in `.cma` vouches for it.
+    Root,
+    /// An administrator has accepted the identity in its leaf; `.cma` knows nothing of it.
+    Identity,
+}
+
 /// Judges the certificate chains and signatures of one device.
 pub(crate) struct Anchor<'a> {
     cma: &'a Cma,
     device: Option<&'a PciIdentity>,
+    accepted: Option<&'a Identity>,
     detail: Text,
+    offered: Option<Identity>,
 }
 
 impl<'a> Anchor<'a> {
     /// Makes an anchor with the root certificates in `cma`. If `device` is a PCI function, certificates
-    /// have to name it.
-    pub(crate) fn new(cma: &'a Cma, device: Option<&'a PciIdentity>) -> Self {
+    /// have to name it. A chain that no root vouches for is trusted all the same if its leaf has the identity
+    /// `accepted`, and only if it keeps all other rules.
+    pub(crate) fn new(
+        cma: &'a Cma,
+        device: Option<&'a PciIdentity>,
+        accepted: Option<&'a Identity>,
+    ) -> Self {
         Self {
             cma,
             device,
+            accepted,
             detail: Text::EMPTY,
+            offered: None,
         }
     }
 
@@ -65,7 +86,13 @@ impl<'a> Anchor<'a> {
         self.detail.as_str()
     }
 
-    fn verify<'c>(&self, chain: &CertChain<'c>) -> Result<LeafKey, Refused<'c>> {
+    /// Identity in the leaf of the last chain that was refused because no root vouches for it. The device has
+    /// not proven it.
+    pub(crate) fn offered(&self) -> Option<Identity> {
+        self.offered
+    }
+
+    fn verify<'c>(&mut self, chain: &CertChain<'c>) -> Result<LeafKey, Refused<'c>> {
         let profile = Profile {
             // SAFETY: The function may be called from anywhere.
             now: unsafe { bindings::ktime_get_real_seconds() },
@@ -79,19 +106,45 @@ impl<'a> Anchor<'a> {
         let _credentials = KernelCredentials::assume();
         let mut certificates = Certificates::new(chain.certificates);
         let mut issuer = None;
+        // Why no root vouches for the chain.
+        let mut untrusted = None;
         loop {
             let Ok(certificate) = certificates.read() else {
                 return Err(ChainError::Malformed.into());
             };
-            let key = self.verify_certificate(chain, &certificate, issuer.as_ref())?;
+            let key =
+                self.verify_certificate(chain, &certificate, issuer.as_ref(), &mut untrusted)?;
             if certificates.is_empty() {
-                return LeafKey::new(key, chain.base_asym, &certificate).map_err(Refused::from);
+                return self.leaf_key(key, chain, &certificate, untrusted);
             }
             issuer = Some(key);
         }
     }
 
-    /// Verifies one certificate, the next after that of `issuer` or the first, and returns its key.
+    /// Decides on a chain in which everything is right but, perhaps, its root.
+    fn leaf_key<'c>(
+        &mut self,
+        key: Key,
+        chain: &CertChain<'_>,
+        leaf: &Certificate<'_>,
+        untrusted: Option<Refused<'c>>,
+    ) -> Result<LeafKey, Refused<'c>> {
+        let trust = match untrusted {
+            None => Trust::Root,
+            Some(_) => Trust::Identity,
+        };
+        let key = LeafKey::new(key, chain.base_asym, leaf, trust)?;
+        match untrusted {
+            Some(refused) if self.accepted != Some(key.identity()) => {
+                self.offered = Some(*key.identity());
+                Err(refused)
+            }
+            _ => Ok(key),
+        }
+    }
+
+    /// Verifies one certificate, the next after that of `issuer` or the first, and returns its key. If it is the
+    /// first and no root vouches for it, `untrusted` says so.
     // Not inlined: from here the kernel goes deep.
     #[inline(never)]
     fn verify_certificate<'c>(
@@ -99,6 +152,7 @@ impl<'a> Anchor<'a> {
         chain: &CertChain<'_>,
         certificate: &Certificate<'c>,
         issuer: Option<&Key>,
+        untrusted: &mut Option<Refused<'c>>,
     ) -> Result<Key, Refused<'c>> {
         let refuse = |error| Refused::at(error, certificate.subject);
         let key = Key::from_certificate(certificate.raw)
@@ -113,10 +167,15 @@ impl<'a> Anchor<'a> {
                 .verify_issuer(issuer)
                 .map_err(|error| refuse(issuer_error(error)))?,
             None => {
-                self.cma
+                *untrusted = self
+                    .cma
                     .vouches_for(&key)
-                    .map_err(|reason| not_trusted(&reason, certificate))?;
-                check_root_hash(chain, certificate).map_err(refuse)?;
+                    .map_err(|reason| not_trusted(&reason, certificate))
+                    .err();
+                // That nobody vouches for the chain is worth more to know, unless it may be trusted nevertheless.
+                if untrusted.is_none() || self.accepted.is_some() {
+                    check_root_hash(chain, certificate).map_err(refuse)?;
+                }
             }
         }
         Ok(key.into_key())
@@ -127,6 +186,7 @@ impl TrustAnchor for Anchor<'_> {
     type LeafKey = LeafKey;
 
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<LeafKey, ChainError> {
+        self.offered = None;
         self.verify(chain).map_err(|refused| {
             self.detail = refused.detail();
             refused.error
@@ -150,7 +210,8 @@ pub(crate) struct LeafKey(KBox<Leaf>);
 struct Leaf {
     key: Key,
     base_asym: BaseAsym,
-    identity: [u8; 32],
+    trust: Trust,
+    identity: Identity,
     subject: Text,
     issuer: Text,
     hardware_identity: bool,
@@ -159,12 +220,18 @@ struct Leaf {
 impl LeafKey {
     // Not inlined: what it needs of the stack is none of the verification's.
     #[inline(never)]
-    fn new(key: Key, base_asym: BaseAsym, leaf: &Certificate<'_>) -> Result<Self, ChainError> {
+    fn new(
+        key: Key,
+        base_asym: BaseAsym,
+        leaf: &Certificate<'_>,
+        trust: Trust,
+    ) -> Result<Self, ChainError> {
         let identity = KernelHash::digest(BaseHash::Sha256, leaf.public_key.raw)
             .map_err(|_| ChainError::Internal)?;
         let leaf = Leaf {
             key,
             base_asym,
+            trust,
             identity: identity
                 .as_bytes()
                 .try_into()
@@ -178,8 +245,13 @@ impl LeafKey {
             .map_err(|_| ChainError::Internal)
     }
 
-    /// SHA-256 of the leaf's SubjectPublicKeyInfo: the identity of the device.
-    pub(crate) fn identity(&self) -> &[u8; 32] {
+    /// What its chain is trusted for.
+    pub(crate) fn trust(&self) -> Trust {
+        self.0.trust
+    }
+
+    /// The identity of the device.
+    pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
     }
 
@@ -352,7 +424,7 @@ mod tests {
     fn verify(cma: &Cma, certificates: &[u8]) -> Result<LeafKey, ChainError> {
         let root_hash =
             KernelHash::digest(BaseHash::Sha384, &ROOT).map_err(|_| ChainError::Internal)?;
-        Anchor::new(cma, Some(&DEVICE)).verify_chain(&CertChain {
+        Anchor::new(cma, Some(&DEVICE), None).verify_chain(&CertChain {
             slot: 0,
             base_hash: BaseHash::Sha384,
             root_hash: root_hash.as_bytes(),
@@ -393,6 +465,57 @@ mod tests {
     }
 
     #[test]
+    fn trusts_an_accepted_identity_without_a_root() -> Result {
+        let empty = cma(&[])?;
+        let chain = certificates(&[&ROOT, &LEAF])?;
+        let root_hash = KernelHash::digest(BaseHash::Sha384, &ROOT).map_err(|_| EINVAL)?;
+        let trust = |cma: &Cma, accepted, certificates: &[u8], root_hash: &[u8]| {
+            Anchor::new(cma, Some(&DEVICE), accepted)
+                .verify_chain(&CertChain {
+                    slot: 0,
+                    base_hash: BaseHash::Sha384,
+                    root_hash,
+                    certificates,
+                    base_asym: BaseAsym::EcdsaP256,
+                    version: 0x13,
+                })
+                .map(|key| key.trust())
+        };
+        let hash = root_hash.as_bytes();
+        assert!(trust(&empty, Some(&IDENTITY), &chain, hash) == Ok(Trust::Identity));
+        assert!(trust(&empty, Some(&IDENTITY), &LEAF, hash) == Ok(Trust::Identity));
+        // A root says more than an identity.
+        assert!(trust(&cma(&ROOT)?, Some(&IDENTITY), &chain, hash) == Ok(Trust::Root));
+        let mut other = IDENTITY;
+        other[31] ^= 1;
+        assert!(trust(&empty, Some(&other), &chain, hash) == Err(ChainError::UntrustedRoot));
+        // All other rules hold.
+        let swapped = certificates(&[&LEAF, &ROOT])?;
+        assert!(trust(&empty, Some(&IDENTITY), &swapped, hash).is_err());
+        assert!(
+            trust(&empty, Some(&IDENTITY), &chain, &[0; 48]) == Err(ChainError::RootHashMismatch)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn tells_who_an_unknown_device_says_it_is() -> Result {
+        let empty = cma(&[])?;
+        let mut anchor = Anchor::new(&empty, Some(&DEVICE), None);
+        let chain = CertChain {
+            slot: 0,
+            base_hash: BaseHash::Sha384,
+            root_hash: &[0; 48],
+            certificates: &LEAF,
+            base_asym: BaseAsym::EcdsaP256,
+            version: 0x13,
+        };
+        assert!(anchor.verify_chain(&chain).is_err());
+        assert!(anchor.offered() == Some(IDENTITY));
+        Ok(())
+    }
+
+    #[test]
     fn tells_who_the_device_is() -> Result {
         let key = verify(&cma(&ROOT)?, &LEAF).map_err(|_| EINVAL)?;
         assert_eq!(key.identity(), &IDENTITY);
@@ -404,7 +527,7 @@ mod tests {
     #[test]
     fn names_what_was_refused() -> Result {
         let cma = cma(&[])?;
-        let mut anchor = Anchor::new(&cma, Some(&DEVICE));
+        let mut anchor = Anchor::new(&cma, Some(&DEVICE), None);
         let chain = CertChain {
             slot: 0,
             base_hash: BaseHash::Sha384,
@@ -419,7 +542,7 @@ mod tests {
             revision: 0x03,
             ..DEVICE
         };
-        let mut anchor = Anchor::new(&cma, Some(&other));
+        let mut anchor = Anchor::new(&cma, Some(&other), None);
         assert!(anchor.verify_chain(&chain).err() == Some(ChainError::SubjectAltNameMismatch));
         assert!(anchor.detail().starts_with("Vendor=1b36:Device=0010:"));
         Ok(())
@@ -429,7 +552,7 @@ mod tests {
     fn root_hash_is_that_of_the_root() -> Result {
         let cma = cma(&ROOT)?;
         let chain = certificates(&[&ROOT, &LEAF])?;
-        let refused = Anchor::new(&cma, Some(&DEVICE)).verify_chain(&CertChain {
+        let refused = Anchor::new(&cma, Some(&DEVICE), None).verify_chain(&CertChain {
             slot: 0,
             base_hash: BaseHash::Sha256,
             root_hash: &[0; 32],

@@ -23,7 +23,9 @@ mod x509;
 
 pub(crate) use anchor::{
     Anchor,
-    LeafKey, //
+    Identity,
+    LeafKey,
+    Trust, //
 };
 pub(crate) use buffer::ChainBuf;
 pub(crate) use cma::Cma;

@@ -8,6 +8,12 @@
 
 entry=/sys/class/spdm/pci-0000:01:00.0
 
+# offered: who drive 0 says it is.
+offered() {
+	read_line $entry/offered_identity
+	offered=$line
+}
+
 # gives TEXT: what writing the text to identity fails with, or "ok".
 gives() {
 	result=ok
@@ -18,7 +24,7 @@ gives() {
 }
 
 ktap_print_header
-ktap_set_plan 18
+ktap_set_plan 41
 start_spdm ecdsa-p384
 configure 0 fault=bad-signature
 forget 0
@@ -35,6 +41,8 @@ ktap_test_result 'another key is another device' refuses 0 'identity-changed: *'
 verdict 0
 other=${verdict##* }
 ktap_test_equal 'which says who it is' 64 "${#other}"
+offered
+ktap_test_equal 'and offers that' "$other" "$offered"
 ktap_test_equal 'the identity is still the first one' "$first" "$(cat $entry/identity)"
 configure 0
 ktap_test_result 'the first one is accepted' accepts 0
@@ -58,4 +66,66 @@ ktap_test_result 'then it is the first one that is refused' refuses 0 'identity-
 gives ''
 ktap_test_equal 'and whoever comes next can be accepted' 'ok 1' "$result $(authenticated 0)"
 ktap_test_equal 'which is the first one' "$first" "$(cat $entry/identity)"
+offered
+ktap_test_equal 'who is accepted offers nothing' '' "$offered"
+
+# Without a root: only who was accepted, and only by somebody.
+clear_roots
+ktap_test_result 'an identity that was only learnt is no root' refuses 0 'untrusted-root: *' "$ENOKEY"
+offered
+ktap_test_equal 'the device says who it is' "$first" "$offered"
+gives "$other"
+ktap_test_equal 'the wrong one does not help' "$ENOKEY 0" "$result $(authenticated 0)"
+gives "$offered"
+ktap_test_equal 'it can be accepted' ok "$result"
+verdict 0
+ktap_test_equal 'which is told from a root' '1 accepted' "$verdict"
+re 0
+verdict 0
+ktap_test_equal 'it holds the next time' '1 accepted' "$error$verdict"
+ktap_test_equal 'it is shown' "$first" "$(cat $entry/identity)"
+configure 0 key=7
+ktap_test_result 'another device is not accepted' refuses 0 'untrusted-root: *' "$ENOKEY"
+offered
+ktap_test_equal 'it says who it is' "$other" "$offered"
+configure 0 fault=bad-signature
+ktap_test_result 'to say so is not to prove it' refuses 0 'bad-signature: CHALLENGE' "$EKEYREJECTED"
+offered
+ktap_test_equal 'and no reason to accept anybody' '' "$offered"
+configure 0 slot0=expired
+ktap_test_result 'certificates have to be in order' refuses 0 'certificate-expired: *' "$EKEYEXPIRED"
+configure 0
+re 0
+verdict 0
+ktap_test_equal 'then it is accepted again' '1 accepted' "$error$verdict"
+log_mark
+if grep -qw deep /sys/power/mem_sleep; then
+	sleep_and_wake
+	verdict 0
+	ktap_test_equal 'also after sleep' '1 accepted' "$verdict"
+	configure 0 key=7
+	sleep_and_wake
+	verdict 0
+	ktap_test_match 'but not one that was swapped' '0 failed untrusted-root: *' "$verdict"
+	configure 0
+	re 0
+else
+	ktap_test_skip 'this machine does not sleep'
+	ktap_test_skip 'this machine does not sleep'
+fi
+ktap_test_result 'a reset has it attested' sh -c 'echo 1 >/sys/bus/pci/devices/0000:01:00.0/reset'
+ktap_test_result 'as the same' wait_for 10 has_verdict 0 '1 accepted'
+add_root ecdsa-p384 >/dev/null
+ktap_test_result 'with its root it is more than accepted' accepts 0
+gives ''
+ktap_test_equal 'what was accepted can be forgotten' 'ok 1' "$result $(authenticated 0)"
+
+# Somebody accepts another device while this one proves itself.
+starts 0 21
+gives "$other"
+wait "$attesting"
+ktap_test_equal 'what is accepted meanwhile is what counts' \
+	"$EKEYREJECTED 0 $other" "$result $(authenticated 0) $(cat $entry/identity)"
+configure 0 key=7
+ktap_test_result 'who was accepted is authenticated' accepts 0
 ktap_finished

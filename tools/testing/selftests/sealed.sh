@@ -20,7 +20,7 @@ gives() {
 }
 
 ktap_print_header
-ktap_set_plan 15
+ktap_set_plan 16
 start_spdm ecdsa-p384
 configure 0
 accepts 0
@@ -45,6 +45,8 @@ gives $entry/identity ''
 ktap_test_equal 'no other identity is accepted' "$EPERM $identity" "$result $(cat $entry/identity)"
 gives $entry/policy off
 ktap_test_equal 'no other policy' "$EPERM audit" "$result $(cat $entry/policy)"
+gives $entry/resume_policy never
+ktap_test_equal 'nor for sleep' "$EPERM authenticated" "$result $(cat $entry/resume_policy)"
 
 ktap_test_result 'a drive is attested as ever' accepts 0
 configure 0 slot0=untrusted

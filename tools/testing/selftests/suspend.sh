@@ -10,13 +10,19 @@
 
 entry=/sys/class/spdm/pci-0000:01:00.0
 
+# rebinds N: the driver of drive N is unbound and bound again, in bounded time.
+rebinds() {
+	bdf "$1" >/sys/bus/pci/drivers/nvme/unbind
+	bounded 10 sh -c "printf %s $(bdf "$1") >/sys/bus/pci/drivers/nvme/bind"
+}
+
 ktap_print_header
 if ! grep -qw deep /sys/power/mem_sleep; then
 	ktap_set_plan 1
 	ktap_test_skip 'this machine does not sleep'
 	ktap_finished
 fi
-ktap_set_plan 30
+ktap_set_plan 43
 start_spdm ecdsa-p384
 load_nvme
 drive_reads 0
@@ -99,6 +105,45 @@ case $verdict in
 esac
 ktap_test_result 'sleep alone turns no refusal into its opposite' challenged 0 $challenges
 ktap_test_result 'only an attestation does' accepts 0
+
+# Which devices are attested after sleep.
+echo always >$entry/resume_policy
+configure 0 fault=bad-signature
+refuses 0 'bad-signature: CHALLENGE' "$EKEYREJECTED"
+configure 0
+sleep_and_wake
+verdict 0
+ktap_test_equal 'with always, one that was refused, too' '1 authenticated' "$verdict"
+echo never >$entry/resume_policy
+configure 0
+sleep_and_wake
+verdict 0
+ktap_test_equal 'with never, its verdict is gone' '0 stale' "$verdict"
+ktap_test_result 'without a message' challenged 0 0
+ktap_test_result 'the other one was attested' is_authenticated 1
+sleep_and_wake
+verdict 0
+ktap_test_equal 'and stays gone' '0 stale' "$verdict"
+ktap_test_result 'its driver can be bound again' rebinds 0
+ktap_test_result 'it works' drive_reads 0
+ktap_test_result 'it is attested when somebody asks' accepts 0
+echo enforce >$entry/policy
+sleep_and_wake
+verdict 0
+ktap_test_equal 'but what is enforced is attested in any case' '1 authenticated' "$verdict"
+ktap_test_result 'and works' drive_reads 0
+echo audit >$entry/policy
+ktap_test_equal 'it says so' never "$(cat $entry/resume_policy)"
+if echo sometimes 2>/dev/null >$entry/resume_policy; then
+	ktap_test_fail 'there is no such policy'
+else
+	ktap_test_pass 'there is no such policy'
+fi
+echo authenticated >$entry/resume_policy
+accepts 0
+sleep_and_wake
+verdict 0
+ktap_test_equal 'with authenticated, it is as before' '1 authenticated' "$verdict"
 
 # Sleep in the middle of an attestation.
 starts 0 23
