@@ -90,7 +90,7 @@ keep_guest_logs() {
 
 prepare_test_kernel() {
 	local name
-	name=test-$(key "${stock##*/}" "$top/tools/testing/kernel.config" \
+	name=test-$(key "${stock##*/}" "$top/tools/testing/kernel.config" "$top"/tools/patches/*.patch \
 		"$scripts/inside/test-kernel.sh" "$scripts/inside/kernel-make.sh")
 	make_part "$name" 'source and configuration of the test kernel' 4 make_test_kernel "${stock##*/}"
 	test_part=$cache/$name

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel-make.sh stock|test ARGUMENTS...: make in the build tree of that kernel, with the compiler
-# that Debian builds its kernels with.
+# kernel-make.sh stock|test ARGUMENTS...: make in the build tree of that kernel, the stock one with
+# the compiler that Debian builds its kernels with, the test one with clang.
 set -euo pipefail
 
 kernel=$1
@@ -15,6 +15,6 @@ stock)
 		CC=x86_64-linux-gnu-gcc-14 "$@"
 	;;
 test)
-	exec make -s -j"$(nproc)" -C /test/linux O=/test/build "$@"
+	exec make -s -j"$(nproc)" -C /test/linux O=/test/build LLVM=1 "$@"
 	;;
 esac

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test-kernel.sh tree STOCK PART: fills /cache/PART, which is /test, too, with a source tree (hard
-# links to the one of /cache/STOCK) with spdm in it and the configuration in kernel.config.
+# links to the one of /cache/STOCK) with the patches in tools/patches, spdm in it and the
+# configuration in kernel.config.
 #
 # test-kernel.sh build: brings the spdm in the kernel in /test up to date and builds what has
 # changed.
@@ -30,6 +31,10 @@ case $1 in
 tree)
 	cp -al "/cache/$2/linux" "/cache/$3/linux"
 	mkdir "/cache/$3/build"
+	for patch in /clone/tools/patches/*.patch; do
+		# A new file for each that it changes: the others are hard links.
+		patch -d /test/linux -p1 -s -F 0 <"$patch"
+	done
 	"$here/scripts/in-tree.sh" /test/linux
 	configure
 	;;
