@@ -23,6 +23,9 @@ spdm-y := spdm/spdm_core.o cma/spdm.o cma/shim.o keyring/shim.o cma/roots.o
 
 ccflags-y += -I$(src)/cma -I$(src)/keyring
 
+# Whether the kernel verifies ML-DSA signatures with a context string.
+ccflags-y += $(if $(shell grep -s mldsa_verify_with_context $(srctree)/include/crypto/mldsa.h),-DSPDM_MLDSA_CONTEXT)
+
 # Kbuild says no_std on the command line, the file says it for Cargo.
 RUSTFLAGS_spdm/spdm_core.o += -Aclippy::duplicated_attributes
 RUSTFLAGS_spdm/spdm_core.o += --emit=metadata=$(obj)/spdm/libspdm_core.rmeta

@@ -9,8 +9,7 @@ use crate::{
     class,
     doe::{
         Doe,
-        Mailbox,
-        MAX_MESSAGE_SIZE, //
+        Mailbox, //
     },
     keyring::{
         is_sealed,
@@ -18,8 +17,10 @@ use crate::{
         ChainBuf,
         Cma,
         Identity,
+        KernelHash,
         LeafKey,
-        PciIdentity, //
+        PciIdentity,
+        ProvisionedKey, //
     },
     pci::Function,
     platform::{
@@ -27,6 +28,8 @@ use crate::{
         Stopwatch, //
     },
     policy::{
+        may_cache,
+        signature_preference,
         Fence,
         Policy,
         ResumePolicy, //
@@ -43,8 +46,8 @@ use crate::{
 };
 use core::fmt::Write;
 use kernel::{
+    alloc::AllocError,
     device::Device,
-
     impl_has_work,
     new_condvar,
     new_mutex,
@@ -72,11 +75,15 @@ use kernel::{
     }, //
 };
 use spdm_core::{
+    Asym,
     Authenticated,
     Config,
+    Negotiated,
+    Platform,
     Reason,
     Report,
     Requester,
+    SupportedAlgorithms,
     Transport,
     Workspace, //
 };
@@ -103,11 +110,40 @@ enum Occasion {
     Need,
     /// Somebody asked.
     Request,
-    /// The system resumes: devices are awake, and runtime power management is off.
+    /// The system resumes, or the device was reset: it is awake, runtime power management is not to be touched, and
+    /// its driver does not use it yet.
     Resume,
 }
 
-/// What user space sees of an attester.
+/// Size in bytes of the memory that responses are put together in.
+///
+/// The largest that there are have an ML-DSA-87 signature and all opaque data that is allowed: 4 + 64 + 32 + 2 + 1024 +
+/// 8 + 4627 bytes.
+const BUFFER_SIZE: usize = 8192;
+
+/// What a successful attestation leaves for the next one.
+struct Kept {
+    workspace: Workspace<KernelHash, LeafKey>,
+    chain: ChainBuf,
+}
+
+impl Kept {
+    // Not inlined: what it may need of the stack is given back before anything is sent.
+    #[inline(never)]
+    fn new() -> Result<KBox<Self>, AllocError> {
+        KBox::new(
+            const {
+                Self {
+                    workspace: Workspace::new(),
+                    chain: ChainBuf::new(),
+                }
+            },
+            GFP_KERNEL,
+        )
+    }
+}
+
+/// What user space sees of an attester, and what only the next attestation sees.
 struct Status {
     /// An attestation is under way.
     running: bool,
@@ -123,6 +159,10 @@ struct Status {
     attested_at: i64,
     /// How long it took.
     duration_us: u64,
+    /// There only if the last attestation succeeded.
+    kept: Option<KBox<Kept>>,
+    /// Whose signature is that of the device, if it has no certificates.
+    public_key: Option<Arc<ProvisionedKey>>,
 }
 
 /// A device's identity, and where it comes from.
@@ -217,6 +257,8 @@ impl Attester {
                         report: Report::default(),
                         attested_at: 0,
                         duration_us: 0,
+                        kept: None,
+                        public_key: None,
                     },
                     "spdm::Attester::status"
                 ),
@@ -302,6 +344,21 @@ impl Attester {
     ///
     /// Cancels what runs and waits for its end; nothing starts before [`Attester::resume`].
     pub(crate) fn suspend(&self) {
+        self.pause(|status, authenticated| match status.resume_policy {
+            ResumePolicy::Never => authenticated && status.policy == Policy::Enforce,
+            ResumePolicy::Authenticated => authenticated,
+            ResumePolicy::Always => status.policy != Policy::Off,
+        });
+    }
+
+    /// Drops the verdict, because the device is about to be reset; as [`Attester::suspend`].
+    pub(crate) fn prepare_reset(&self) {
+        self.pause(|_, authenticated| authenticated);
+    }
+
+    /// Drops the verdict. `attest` says whether the device is to be attested again at [`Attester::resume`], given
+    /// whether it was authenticated.
+    fn pause(&self, attest: impl FnOnce(&Status, bool) -> bool) {
         self.cancel.suspend();
         let mut status = self.status.lock();
         while status.running {
@@ -309,11 +366,7 @@ impl Attester {
             self.changed.wait(&mut status);
         }
         let authenticated = matches!(status.verdict, Verdict::Authenticated(_));
-        let attest = match status.resume_policy {
-            ResumePolicy::Never => authenticated && status.policy == Policy::Enforce,
-            ResumePolicy::Authenticated => authenticated,
-            ResumePolicy::Always => status.policy != Policy::Off,
-        };
+        let attest = attest(&status, authenticated);
         status.owed |= attest;
         if authenticated {
             let instead = if attest {
@@ -327,15 +380,21 @@ impl Attester {
         }
     }
 
-    /// Attests the device again if [`Attester::suspend`] dropped a verdict or cancelled an attestation.
+    /// Attests the device again if [`Attester::suspend`] or [`Attester::prepare_reset`] dropped a verdict or
+    /// cancelled an attestation.
     ///
-    /// The system resumes: neither user space nor the device's driver runs.
+    /// The system resumes, or the device was reset: its driver does not use it.
     pub(crate) fn resume(self: &Arc<Self>) {
         self.cancel.resume();
         let owed = core::mem::take(&mut self.status.lock().owed);
         if owed {
+            // The device may be the one that memory would be written to.
+            // SAFETY: The scope is left below.
+            let flags = unsafe { bindings::spdm_noio_save() };
             // The verdict says what went wrong.
             let _ = self.attest_on(Occasion::Resume);
+            // SAFETY: The scope was entered above.
+            unsafe { bindings::spdm_noio_restore(flags) };
         }
     }
 
@@ -382,14 +441,25 @@ impl Attester {
         let identity = status.identity;
         // The verdict is dropped before it can be stale.
         let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
+        let mut kept = status.kept.take();
+        let public_key = status.public_key.clone();
         drop(status);
         drop(dropped);
 
         let stopwatch = Stopwatch::start();
         let mut report = Report::default();
-        let verdict = match self.exchange(occasion, identity.as_ref(), &mut report) {
+        let verdict = match self.exchange(
+            occasion,
+            identity.as_ref(),
+            public_key.as_deref(),
+            &mut kept,
+            &mut report,
+        ) {
             Ok(proof) => Verdict::Authenticated(proof),
-            Err(failure) => Verdict::Failed(failure),
+            Err(failure) => {
+                kept = None;
+                Verdict::Failed(failure)
+            }
         };
         let state = verdict.state(self.resets());
         self.log(&verdict, state);
@@ -413,6 +483,7 @@ impl Attester {
             });
         }
         status.verdict = verdict;
+        status.kept = kept;
         status.report = report;
         // SAFETY: No requirements.
         status.attested_at = unsafe { bindings::ktime_get_real_seconds() };
@@ -517,6 +588,24 @@ impl Attester {
         self.attest()
     }
 
+    /// Makes `der` the public key of the device, which has no certificates, and forgets its identity. If it is
+    /// empty, there is no such key any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProvisionedKey::new`] or [`Attester::attest`].
+    fn provision(self: &Arc<Self>, der: &[u8]) -> Result {
+        let public_key = match der.trim_ascii() {
+            b"" => None,
+            _ => Some(Arc::new(ProvisionedKey::new(der)?, GFP_KERNEL)?),
+        };
+        let mut status = self.status.lock();
+        let _old = core::mem::replace(&mut status.public_key, public_key);
+        status.identity = None;
+        drop(status);
+        self.attest()
+    }
+
     /// Stores to an attribute of the class device.
     ///
     /// # Errors
@@ -525,12 +614,14 @@ impl Attester {
     pub(crate) fn store(
         self: &Arc<Self>,
         attribute: bindings::spdm_attribute,
-        text: &[u8],
+        value: &[u8],
     ) -> Result {
         if is_sealed() {
             return Err(EPERM);
         }
+        let text = value.trim_ascii();
         match attribute {
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_PUBLIC_KEY => self.provision(value),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => self.set_policy(text),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => self.accept(text),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_RESUME_POLICY => {
@@ -556,10 +647,13 @@ impl Attester {
         &self,
         occasion: Occasion,
         known: Option<&Known>,
+        public_key: Option<&ProvisionedKey>,
+        kept: &mut Option<KBox<Kept>>,
         report: &mut Report,
     ) -> Result<Proof, Failure> {
         let accepted = known.filter(|known| known.accepted);
         let accepted = accepted.map(|known| &known.identity);
+        let anchor = |device| Anchor::new(&self.cma, device, accepted).with_public_key(public_key);
         let (authenticated, resets) = match &self.endpoint {
             Endpoint::Pci {
                 function,
@@ -573,15 +667,15 @@ impl Attester {
                 // waits for this.
                 let mut transport = unsafe { Doe::new(*mailbox, function, &self.cancel) };
                 let authenticated =
-                    self.exchange_over(&mut transport, Some(identity), accepted, report)?;
+                    self.exchange_over(&mut transport, anchor(Some(identity)), kept, report)?;
                 (authenticated, resets)
             }
             Endpoint::Foreign(foreign) => {
                 let resets = self.resets();
                 let authenticated = self.exchange_over(
                     &mut foreign.transport(&self.cancel),
-                    None,
-                    accepted,
+                    anchor(None),
+                    kept,
                     report,
                 )?;
                 (authenticated, resets)
@@ -600,23 +694,27 @@ impl Attester {
     fn exchange_over<T: Transport>(
         &self,
         transport: &mut T,
-        identity: Option<&PciIdentity>,
-        accepted: Option<&Identity>,
+        mut anchor: Anchor<'_>,
+        kept: &mut Option<KBox<Kept>>,
         report: &mut Report,
     ) -> Result<Authenticated<LeafKey>, Failure> {
-        let size = transport.max_message_size().min(MAX_MESSAGE_SIZE);
-        let mut buffer = KVec::from_elem(0u8, size, GFP_KERNEL)?;
-        let mut workspace = KBox::new(Workspace::new(), GFP_KERNEL)?;
-        let mut chain = ChainBuf::new();
-        let mut anchor = Anchor::new(&self.cma, identity, accepted);
+        let mut buffer = KVec::from_elem(0u8, BUFFER_SIZE, GFP_KERNEL)?;
+        let Kept { workspace, chain } = &mut **match kept {
+            Some(kept) => kept,
+            None => kept.insert(Kept::new()?),
+        };
         Requester {
             transport,
             platform: &mut Kernel::new(&self.cma, &self.cancel),
             buffer: &mut buffer,
-            workspace: &mut workspace,
-            config: Config::default(),
+            workspace,
+            config: Config {
+                cache: may_cache(),
+                signature_preference: signature_preference(),
+                ..Config::default()
+            },
         }
-        .attest(&mut anchor, &mut chain, report)
+        .attest(&mut anchor, chain, report)
         .map_err(|error| Failure::Protocol {
             error,
             detail: match error.reason() {
@@ -627,6 +725,20 @@ impl Attester {
             },
             offered: anchor.offered(),
         })
+    }
+
+    /// What the device told that it supports, and this kernel lacks.
+    fn missing_algorithms(&self, negotiated: &Negotiated) -> SupportedAlgorithms {
+        let kernel = Kernel::new(&self.cma, &self.cancel);
+        negotiated
+            .capabilities
+            .and_then(|capabilities| capabilities.supported_algorithms())
+            .unwrap_or_default()
+            .without(
+                kernel.base_hashes(),
+                kernel.base_asyms(),
+                kernel.pqc_asyms(),
+            )
     }
 
     /// Shows an attribute of the class device; nothing for what is not known.
@@ -654,15 +766,23 @@ impl Attester {
                 None => Ok(()),
             },
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ALGORITHMS => {
-                match (negotiated.base_hash, negotiated.base_asym) {
-                    (Some(hash), Some(asym)) => writeln!(
-                        writer,
-                        "base_hash={} base_asym={}",
-                        hash.name(),
-                        asym.name()
-                    ),
-                    _ => Ok(()),
+                let mut end = "";
+                if let (Some(hash), Some(asym)) = (negotiated.base_hash, negotiated.asym) {
+                    let field = match asym {
+                        Asym::Base(_) => "base_asym",
+                        Asym::Pqc(_) => "pqc_asym",
+                    };
+                    write!(writer, "base_hash={} {field}={}", hash.name(), asym.name())?;
+                    end = "\n";
                 }
+                // Of most use where nothing was negotiated for want of it.
+                let missing = self.missing_algorithms(negotiated);
+                if missing != SupportedAlgorithms::default() {
+                    let space = if end.is_empty() { "" } else { " " };
+                    write!(writer, "{space}missing={missing}")?;
+                    end = "\n";
+                }
+                writer.write_str(end)
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_CAPABILITIES => match negotiated.capabilities {
                 Some(capabilities) => writeln!(writer, "0x{:08x}", capabilities.flags()),

@@ -188,13 +188,7 @@ unsafe fn attester(dev: *mut device) -> Arc<Attester> {
 /// `dev` is a device of the class.
 unsafe extern "C" fn resume_noirq(dev: *mut device) -> c_int {
     // SAFETY: By the contract.
-    let attester = unsafe { attester(dev) };
-    // The device may be the one that memory would be written to.
-    // SAFETY: The scope is left below.
-    let flags = unsafe { bindings::spdm_noio_save() };
-    attester.resume();
-    // SAFETY: The scope was entered above.
-    unsafe { bindings::spdm_noio_restore(flags) };
+    unsafe { attester(dev) }.resume();
     0
 }
 
@@ -305,8 +299,8 @@ unsafe extern "C" fn spdm_class_store(
     // SAFETY: By the contract; attributes are there only while the device is registered.
     let attester = unsafe { attester(dev) };
     // SAFETY: By the contract.
-    let text = unsafe { core::slice::from_raw_parts(page.cast::<u8>(), count) };
-    match attester.store(attribute, text.trim_ascii()) {
+    let value = unsafe { core::slice::from_raw_parts(page.cast::<u8>(), count) };
+    match attester.store(attribute, value) {
         Ok(()) => isize::try_from(count).unwrap_or(isize::MAX),
         Err(error) => error.to_errno() as isize,
     }

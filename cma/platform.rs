@@ -21,7 +21,8 @@ use spdm_core::{
     algorithms::{
         BaseAsyms,
         BaseHash,
-        BaseHashes, //
+        BaseHashes,
+        PqcAsyms, //
     },
     platform::{
         Interrupted,
@@ -88,6 +89,10 @@ impl Platform for Kernel<'_> {
 
     fn base_asyms(&self) -> BaseAsyms {
         self.cma.base_asyms()
+    }
+
+    fn pqc_asyms(&self) -> PqcAsyms {
+        self.cma.pqc_asyms()
     }
 
     fn hash(&self, algorithm: BaseHash) -> Result<KernelHash, Unsupported> {

@@ -20,6 +20,7 @@ use kernel::{
         Mutex, //
     }, //
 };
+use spdm_core::Preference;
 
 /// What follows from a verdict.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,23 @@ impl Policy {
             bindings::spdm_policy_SPDM_POLICY_ENFORCE => Self::Enforce,
             _ => Self::Audit,
         }
+    }
+}
+
+/// Whether an attestation may leave out what the last one of the same device has shown: the module parameter `cache`.
+pub(crate) fn may_cache() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::spdm_may_cache() }
+}
+
+/// Which kind of signature algorithm is used where a device has both: the module parameter `signatures`.
+pub(crate) fn signature_preference() -> Preference {
+    // SAFETY: No requirements.
+    match unsafe { bindings::spdm_signature_preference() } {
+        bindings::spdm_signatures_SPDM_SIGNATURES_PQC_FIRST => Preference::PqcFirst,
+        bindings::spdm_signatures_SPDM_SIGNATURES_CLASSIC_ONLY => Preference::ClassicOnly,
+        bindings::spdm_signatures_SPDM_SIGNATURES_PQC_ONLY => Preference::PqcOnly,
+        _ => Preference::ClassicFirst,
     }
 }
 

@@ -51,6 +51,14 @@ SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
 SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
 SPDM_CLASS_ATTRIBUTE_RW(resume_policy, SPDM_ATTRIBUTE_RESUME_POLICY);
 
+static ssize_t public_key_store(struct device *dev,
+				struct device_attribute *attr,
+				const char *page, size_t count)
+{
+	return spdm_class_store(dev, SPDM_ATTRIBUTE_PUBLIC_KEY, page, count);
+}
+static DEVICE_ATTR_WO(public_key);
+
 static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_reason.attr,
@@ -69,6 +77,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_bytes_received.attr,
 	&dev_attr_policy.attr,
 	&dev_attr_resume_policy.attr,
+	&dev_attr_public_key.attr,
 	NULL
 };
 
@@ -217,15 +226,48 @@ void spdm_pci_set_offline(struct pci_dev *pdev, bool offline)
 	}
 }
 
-#ifdef CONFIG_KPROBES
-static void (*spdm_restored)(void *data, struct device *dev);
-static void *spdm_restored_data;
+static const struct spdm_reset_calls *spdm_reset_calls;
+static void *spdm_reset_data;
 
+#if defined(PCI_RESET_PREPARE)
+static int spdm_reset_notified(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct pci_dev *pdev = data;
+
+	switch (event) {
+	case PCI_RESET_PREPARE:
+		spdm_reset_calls->prepare(spdm_reset_data, &pdev->dev);
+		break;
+	case PCI_RESET_DONE:
+		spdm_reset_calls->done(spdm_reset_data, &pdev->dev);
+		break;
+	case PCI_RESET_POWER:
+		spdm_reset_calls->restored(spdm_reset_data, &pdev->dev);
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+/* A kernel with tools/patches/0001-PCI-Add-a-notifier-of-resets.patch. */
+static struct notifier_block spdm_reset_block = {
+	.notifier_call = spdm_reset_notified,
+};
+
+static int spdm_register_resets(void)
+{
+	return pci_register_reset_notifier(&spdm_reset_block);
+}
+
+static void spdm_unregister_resets(void)
+{
+	pci_unregister_reset_notifier(&spdm_reset_block);
+}
+#elif defined(CONFIG_KPROBES)
 static int spdm_restore_entry(struct kprobe *kp, struct pt_regs *regs)
 {
 	struct pci_dev *pdev = (struct pci_dev *)regs_get_kernel_argument(regs, 0);
 
-	spdm_restored(spdm_restored_data, &pdev->dev);
+	spdm_reset_calls->restored(spdm_reset_data, &pdev->dev);
 	return 0;
 }
 
@@ -238,29 +280,39 @@ static struct kprobe spdm_restore = {
 	.pre_handler = spdm_restore_entry,
 };
 
-/* Have restored() called, which must not sleep, when a function was reset. */
-int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data)
+static int spdm_register_resets(void)
 {
-	spdm_restored = restored;
-	spdm_restored_data = data;
 	return register_kprobe(&spdm_restore);
+}
+
+static void spdm_unregister_resets(void)
+{
+	unregister_kprobe(&spdm_restore);
+}
+#else
+static int spdm_register_resets(void)
+{
+	return -EOPNOTSUPP;
+}
+
+static void spdm_unregister_resets(void)
+{
+}
+#endif
+
+/* Have the functions in @calls called, with @data, when a function is reset. */
+int spdm_watch_resets(const struct spdm_reset_calls *calls, void *data)
+{
+	spdm_reset_calls = calls;
+	spdm_reset_data = data;
+	return spdm_register_resets();
 }
 
 /* Undo spdm_watch_resets(); waits for calls that run. */
 void spdm_unwatch_resets(void)
 {
-	unregister_kprobe(&spdm_restore);
+	spdm_unregister_resets();
 }
-#else
-int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data)
-{
-	return -EOPNOTSUPP;
-}
-
-void spdm_unwatch_resets(void)
-{
-}
-#endif
 
 static char *policy = IS_ENABLED(CONFIG_SPDM_POLICY_ENFORCE) ? "enforce" :
 		      IS_ENABLED(CONFIG_SPDM_POLICY_OFF) ? "off" : "audit";
@@ -275,6 +327,23 @@ static char *resume_policy = "authenticated";
 module_param(resume_policy, charp, 0444);
 MODULE_PARM_DESC(resume_policy, "Which devices are attested at resume: authenticated, always or never");
 #endif
+
+static bool cache = true;
+#ifndef __CHECKER__
+module_param(cache, bool, 0644);
+MODULE_PARM_DESC(cache, "Leave out what the last attestation of a device has shown");
+#endif
+
+static char *signatures = "classic-first";
+#ifndef __CHECKER__
+module_param(signatures, charp, 0444);
+MODULE_PARM_DESC(signatures, "Where a device has both kinds of signatures: classic-first, pqc-first, classic-only or pqc-only");
+#endif
+
+bool spdm_may_cache(void)
+{
+	return READ_ONCE(cache);
+}
 
 enum spdm_policy spdm_default_policy(void)
 {
@@ -296,6 +365,19 @@ enum spdm_resume_policy spdm_default_resume_policy(void)
 	if (!sysfs_streq(resume_policy, "always"))
 		pr_err_once("spdm: resume_policy=%s is unknown: taken as always\n", resume_policy);
 	return SPDM_RESUME_ALWAYS;
+}
+
+enum spdm_signatures spdm_signature_preference(void)
+{
+	if (sysfs_streq(signatures, "pqc-first"))
+		return SPDM_SIGNATURES_PQC_FIRST;
+	if (sysfs_streq(signatures, "classic-only"))
+		return SPDM_SIGNATURES_CLASSIC_ONLY;
+	if (sysfs_streq(signatures, "pqc-only"))
+		return SPDM_SIGNATURES_PQC_ONLY;
+	if (!sysfs_streq(signatures, "classic-first"))
+		pr_err_once("spdm: signatures=%s is unknown: taken as classic-first\n", signatures);
+	return SPDM_SIGNATURES_CLASSIC_FIRST;
 }
 
 void spdm_enable_async_suspend(struct device *dev)

@@ -26,6 +26,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_BYTES_RECEIVED,
 	SPDM_ATTRIBUTE_POLICY,
 	SPDM_ATTRIBUTE_RESUME_POLICY,
+	SPDM_ATTRIBUTE_PUBLIC_KEY,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -42,6 +43,31 @@ enum spdm_resume_policy {
 	SPDM_RESUME_ALWAYS,
 };
 
+/* Which kind of signature algorithm is used where a device has both; see spdm/report.rs. */
+enum spdm_signatures {
+	SPDM_SIGNATURES_CLASSIC_FIRST,
+	SPDM_SIGNATURES_PQC_FIRST,
+	SPDM_SIGNATURES_CLASSIC_ONLY,
+	SPDM_SIGNATURES_PQC_ONLY,
+};
+
+/* What to call when a PCI function is reset, with the data given to spdm_watch_resets(). */
+struct spdm_reset_calls {
+	/*
+	 * Before and after a reset, where the PCI core tells of both. The
+	 * function's driver waits for them; they may sleep, but must not wait
+	 * for the device's lock.
+	 */
+	void (*prepare)(void *data, struct device *dev);
+	void (*done)(void *data, struct device *dev);
+	/*
+	 * The function's config space is restored, after it may have been
+	 * without power, and after resets of which the PCI core does not tell.
+	 * Must not sleep.
+	 */
+	void (*restored)(void *data, struct device *dev);
+};
+
 /* In shim.c. */
 extern const struct attribute_group *spdm_groups[];
 extern const struct attribute_group *spdm_class_groups[];
@@ -54,7 +80,9 @@ void spdm_pci_allow_drivers(struct pci_dev *pdev);
 void spdm_pci_set_offline(struct pci_dev *pdev, bool offline);
 enum spdm_policy spdm_default_policy(void);
 enum spdm_resume_policy spdm_default_resume_policy(void);
-int spdm_watch_resets(void (*restored)(void *data, struct device *dev), void *data);
+bool spdm_may_cache(void);
+enum spdm_signatures spdm_signature_preference(void);
+int spdm_watch_resets(const struct spdm_reset_calls *calls, void *data);
 void spdm_unwatch_resets(void);
 void spdm_enable_async_suspend(struct device *dev);
 unsigned int spdm_noio_save(void);

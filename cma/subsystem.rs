@@ -428,11 +428,11 @@ struct Resets(#[expect(dead_code)] Arc<Subsystem>);
 impl Resets {
     fn watch(subsystem: &Arc<Subsystem>) -> Option<Self> {
         let data = Arc::as_ptr(subsystem).cast_mut().cast();
-        // SAFETY: The function takes a subsystem, and `self` keeps it alive until it is called no more.
-        let error = unsafe { bindings::spdm_watch_resets(Some(restored), data) };
+        // SAFETY: The functions take a subsystem, and `self` keeps it alive until they are called no more.
+        let error = unsafe { bindings::spdm_watch_resets(&raw const RESET_CALLS, data) };
         if error != 0 {
             pr_warn!(
-                "no kprobe ({}): verdicts outlive resets of their devices\n",
+                "no notifier of resets, no kprobe ({}): verdicts outlive resets of their devices\n",
                 error
             );
             return None;
@@ -445,6 +445,32 @@ impl Drop for Resets {
     fn drop(&mut self) {
         // SAFETY: `watch` succeeded.
         unsafe { bindings::spdm_unwatch_resets() };
+    }
+}
+
+static RESET_CALLS: bindings::spdm_reset_calls = bindings::spdm_reset_calls {
+    prepare: Some(reset_prepare),
+    done: Some(reset_done),
+    restored: Some(restored),
+};
+
+/// # Safety
+///
+/// `data` is a subsystem, `dev` a device of the PCI bus.
+unsafe extern "C" fn reset_prepare(data: *mut c_void, dev: *mut device) {
+    // SAFETY: By the contract.
+    if let Some(attester) = unsafe { &*data.cast::<Subsystem>() }.find(dev) {
+        attester.prepare_reset();
+    }
+}
+
+/// # Safety
+///
+/// `data` is a subsystem, `dev` a device of the PCI bus.
+unsafe extern "C" fn reset_done(data: *mut c_void, dev: *mut device) {
+    // SAFETY: By the contract.
+    if let Some(attester) = unsafe { &*data.cast::<Subsystem>() }.find(dev) {
+        attester.resume();
     }
 }
 

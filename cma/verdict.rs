@@ -241,7 +241,7 @@ fn is_unsupported(reason: Reason) -> bool {
         Reason::UnsupportedVersion
             | Reason::NoCertificateCapability
             | Reason::NoChallengeCapability
-            | Reason::MultiKeyOnly
+            | Reason::NoPublicKey
             | Reason::NothingToOffer
             | Reason::NoAlgorithm
     )

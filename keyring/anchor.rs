@@ -13,26 +13,32 @@ use super::{
         KernelCredentials,
         NotTrusted, //
     },
-    hash::KernelHash,
-    key::{
-        Key,
-        Signature, //
+    device_key::{
+        is_wrong_signature,
+        DeviceKey,
+        ProvisionedKey, //
     },
+    hash::KernelHash,
+    key::Key,
     pci_identity::PciIdentity,
     text::Text,
     x509::{
         Certificate,
-        Certificates, //
+        Certificates,
+        PublicKey, //
     },
 };
 use crate::bindings;
-use core::ffi::CStr;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 use spdm_core::{
     algorithms::{
-        BaseAsym,
+        Asym,
         BaseHash, //
     },
+    platform::Digest,
     trust::{
         CertChain,
         ChainError,
@@ -45,12 +51,12 @@ use spdm_core::{
 /// Identity of a device: SHA-256 of its leaf certificate's SubjectPublicKeyInfo.
 pub(crate) type Identity = [u8; 32];
 
-/// What a device's certificate chain is trusted for.
+/// What a device's public key is trusted for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// A certificate in `.cma` vouches for it.
     Root,
-    /// An administrator has accepted the identity in its leaf; `.cma` knows nothing of it.
+    /// An administrator has accepted its identity, or provisioned the key itself; `.cma` knows nothing of it.
     Identity,
 }
 
@@ -59,6 +65,7 @@ pub(crate) struct Anchor<'a> {
     cma: &'a Cma,
     device: Option<&'a PciIdentity>,
     accepted: Option<&'a Identity>,
+    public_key: Option<&'a ProvisionedKey>,
     detail: Text,
     offered: Option<Identity>,
 }
@@ -76,9 +83,15 @@ impl<'a> Anchor<'a> {
             cma,
             device,
             accepted,
+            public_key: None,
             detail: Text::EMPTY,
             offered: None,
         }
+    }
+
+    /// Trusts `public_key` of a device that has no certificates.
+    pub(crate) fn with_public_key(self, public_key: Option<&'a ProvisionedKey>) -> Self {
+        Self { public_key, ..self }
     }
 
     /// Which certificate or name the last chain that was refused was refused for; may be empty.
@@ -92,30 +105,36 @@ impl<'a> Anchor<'a> {
         self.offered
     }
 
-    fn verify<'c>(&mut self, chain: &CertChain<'c>) -> Result<LeafKey, Refused<'c>> {
-        let profile = Profile {
+    /// What `chain` is held against now.
+    fn profile(&self, chain: &CertChain<'_>) -> Profile<'a> {
+        Profile {
             // SAFETY: The function may be called from anywhere.
             now: unsafe { bindings::ktime_get_real_seconds() },
-            base_asym: chain.base_asym,
+            asym: chain.asym,
+            model: chain.model,
             version: chain.version,
             device: self.device,
-        };
-        chain::check(chain.certificates, &profile)?;
+        }
+    }
+
+    fn verify<'c>(&mut self, chain: &CertChain<'c>) -> Result<LeafKey, Refused<'c>> {
+        chain::check(chain.certificates, &self.profile(chain))?;
 
         self.cma.settle();
         let _credentials = KernelCredentials::assume();
         let mut certificates = Certificates::new(chain.certificates);
         let mut issuer = None;
-        // Why no root vouches for the chain.
-        let mut untrusted = None;
+        // Which root vouches for the chain, or why none does.
+        let mut voucher = None;
         loop {
             let Ok(certificate) = certificates.read() else {
                 return Err(ChainError::Malformed.into());
             };
             let key =
-                self.verify_certificate(chain, &certificate, issuer.as_ref(), &mut untrusted)?;
+                self.verify_certificate(chain, &certificate, issuer.as_ref(), &mut voucher)?;
             if certificates.is_empty() {
-                return self.leaf_key(key, chain, &certificate, untrusted);
+                let voucher = voucher.ok_or(ChainError::Internal)?;
+                return self.leaf_key(chain, &certificate, voucher);
             }
             issuer = Some(key);
         }
@@ -124,16 +143,21 @@ impl<'a> Anchor<'a> {
     /// Decides on a chain in which everything is right but, perhaps, its root.
     fn leaf_key<'c>(
         &mut self,
-        key: Key,
         chain: &CertChain<'_>,
         leaf: &Certificate<'_>,
-        untrusted: Option<Refused<'c>>,
+        voucher: Result<Key, Refused<'c>>,
     ) -> Result<LeafKey, Refused<'c>> {
-        let trust = match untrusted {
-            None => Trust::Root,
-            Some(_) => Trust::Identity,
+        let (voucher, untrusted) = match voucher {
+            Ok(voucher) => (Some(voucher), None),
+            Err(refused) => (None, Some(refused)),
         };
-        let key = LeafKey::new(key, chain.base_asym, leaf, trust)?;
+        let key = LeafKey::new(
+            chain.asym,
+            &leaf.public_key,
+            chain::name_text("", &leaf.subject),
+            chain::name_text("", &leaf.issuer),
+            voucher,
+        )?;
         match untrusted {
             Some(refused) if self.accepted != Some(key.identity()) => {
                 self.offered = Some(*key.identity());
@@ -144,7 +168,7 @@ impl<'a> Anchor<'a> {
     }
 
     /// Verifies one certificate, the next after that of `issuer` or the first, and returns its key. If it is the
-    /// first and no root vouches for it, `untrusted` says so.
+    /// first, `voucher` says which root vouches for it.
     // Not inlined: from here the kernel goes deep.
     #[inline(never)]
     fn verify_certificate<'c>(
@@ -152,7 +176,7 @@ impl<'a> Anchor<'a> {
         chain: &CertChain<'_>,
         certificate: &Certificate<'c>,
         issuer: Option<&Key>,
-        untrusted: &mut Option<Refused<'c>>,
+        voucher: &mut Option<Result<Key, Refused<'c>>>,
     ) -> Result<Key, Refused<'c>> {
         let refuse = |error| Refused::at(error, certificate.subject);
         let key = Key::from_certificate(certificate.raw)
@@ -167,13 +191,14 @@ impl<'a> Anchor<'a> {
                 .verify_issuer(issuer)
                 .map_err(|error| refuse(issuer_error(error)))?,
             None => {
-                *untrusted = self
+                let vouched = self
                     .cma
                     .vouches_for(&key)
-                    .map_err(|reason| not_trusted(&reason, certificate))
-                    .err();
+                    .map_err(|reason| not_trusted(&reason, certificate));
                 // That nobody vouches for the chain is worth more to know, unless it may be trusted nevertheless.
-                if untrusted.is_none() || self.accepted.is_some() {
+                let trusted = vouched.is_ok();
+                *voucher = Some(vouched);
+                if trusted || self.accepted.is_some() {
                     check_root_hash(chain, certificate).map_err(refuse)?;
                 }
             }
@@ -193,61 +218,93 @@ impl TrustAnchor for Anchor<'_> {
         })
     }
 
+    fn recheck(&mut self, key: &LeafKey, chain: &CertChain<'_>) -> Result<(), ChainError> {
+        // Where none vouched for it, one may do so by now.
+        let voucher = key.0.voucher.as_ref().ok_or(ChainError::UntrustedRoot)?;
+        chain::check(chain.certificates, &self.profile(chain)).map_err(|refused| refused.error)?;
+
+        self.cma.settle();
+        let _credentials = KernelCredentials::assume();
+        if !self.cma.still_has(voucher) {
+            return Err(ChainError::UntrustedRoot);
+        }
+        let mut certificates = Certificates::new(chain.certificates);
+        while !certificates.is_empty() {
+            let certificate = certificates.read().map_err(|_| ChainError::Malformed)?;
+            if is_revoked(&certificate) {
+                return Err(ChainError::Revoked);
+            }
+        }
+        Ok(())
+    }
+
     fn verify_signature(
         &self,
         key: &LeafKey,
         signed: &Signed<'_>,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        key.verify(signed, signature)
+        key.0.key.verify(signed, signature)
+    }
+
+    fn raw_key(&mut self, asym: Asym, base_hash: BaseHash) -> Option<(LeafKey, Digest)> {
+        let public_key = self.public_key?.parts()?;
+        if public_key.kind != chain::key_kind(asym) {
+            return None;
+        }
+        let digest = KernelHash::digest(base_hash, public_key.raw).ok()?;
+        let key = LeafKey::new(asym, &public_key, Text::EMPTY, Text::EMPTY, None).ok()?;
+        Some((key, digest))
     }
 }
 
-/// Public key of a trusted chain's leaf certificate.
-// In a box: the requester hands it on from one state to the next, by way of the stack.
-pub(crate) struct LeafKey(KBox<Leaf>);
+/// A device's public key that is trusted: of a chain's leaf certificate, or provisioned.
+// Not in itself: the requester hands it on from one state to the next, by way of the stack, and may keep it.
+#[derive(Clone)]
+pub(crate) struct LeafKey(Arc<Leaf>);
 
 struct Leaf {
-    key: Key,
-    base_asym: BaseAsym,
-    trust: Trust,
+    key: DeviceKey,
+    /// The key in `.cma` that vouched for its chain.
+    voucher: Option<Key>,
     identity: Identity,
     subject: Text,
     issuer: Text,
-    hardware_identity: bool,
 }
 
 impl LeafKey {
     // Not inlined: what it needs of the stack is none of the verification's.
     #[inline(never)]
     fn new(
-        key: Key,
-        base_asym: BaseAsym,
-        leaf: &Certificate<'_>,
-        trust: Trust,
+        asym: Asym,
+        public_key: &PublicKey<'_>,
+        subject: Text,
+        issuer: Text,
+        voucher: Option<Key>,
     ) -> Result<Self, ChainError> {
-        let identity = KernelHash::digest(BaseHash::Sha256, leaf.public_key.raw)
+        let identity = KernelHash::digest(BaseHash::Sha256, public_key.raw)
             .map_err(|_| ChainError::Internal)?;
         let leaf = Leaf {
-            key,
-            base_asym,
-            trust,
+            key: DeviceKey::new(asym, public_key.octets).map_err(|_| ChainError::Internal)?,
+            voucher,
             identity: identity
                 .as_bytes()
                 .try_into()
                 .map_err(|_| ChainError::Internal)?,
-            subject: chain::name_text("", &leaf.subject),
-            issuer: chain::name_text("", &leaf.issuer),
-            hardware_identity: leaf.extensions.hardware_identity,
+            subject,
+            issuer,
         };
-        KBox::new(leaf, GFP_KERNEL)
+        Arc::new(leaf, GFP_KERNEL)
             .map(Self)
             .map_err(|_| ChainError::Internal)
     }
 
-    /// What its chain is trusted for.
+    /// What it is trusted for.
     pub(crate) fn trust(&self) -> Trust {
-        self.0.trust
+        match self.0.voucher {
+            Some(_) => Trust::Root,
+            None => Trust::Identity,
+        }
     }
 
     /// The identity of the device.
@@ -263,43 +320,6 @@ impl LeafKey {
     /// commonName of the leaf's issuer, in printable ASCII; may be empty.
     pub(crate) fn issuer(&self) -> &str {
         self.0.issuer.as_str()
-    }
-
-    /// Whether the leaf has DMTF's hardware identity OID, which a leaf of the alias certificate model
-    /// must not have (DSP0274, "Definition of certificate OIDs").
-    #[expect(dead_code, reason = "the certificate model is not looked at yet")]
-    pub(crate) fn hardware_identity(&self) -> bool {
-        self.0.hardware_identity
-    }
-
-    fn verify(&self, signed: &Signed<'_>, signature: &[u8]) -> Result<(), SignatureError> {
-        // The chain was verified for this algorithm, and the encoding has one size.
-        if signed.base_asym != self.0.base_asym
-            || signature.len() != self.0.base_asym.signature_size()
-        {
-            return Err(SignatureError::Bad);
-        }
-        let (key_algorithm, encoding) = match self.0.base_asym {
-            BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
-                (c"rsa", c"pkcs1")
-            }
-            BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => (c"ecdsa", c"p1363"),
-        };
-        let signature = Signature::new(
-            signature,
-            signed.digest.as_bytes(),
-            key_algorithm,
-            kernel_hash_name(signed.base_hash),
-            encoding,
-        )
-        .map_err(|_| SignatureError::Internal)?;
-        self.0.key.verify(&signature).map_err(|error| {
-            if is_wrong_signature(error) {
-                SignatureError::Bad
-            } else {
-                SignatureError::Internal
-            }
-        })
     }
 }
 
@@ -321,10 +341,8 @@ fn check_root_hash(chain: &CertChain<'_>, first: &Certificate<'_>) -> Result<(),
 
 /// Why the kernel did not make a key of `certificate`.
 fn parse_error(error: Error, certificate: &Certificate<'_>) -> ChainError {
-    let signed = certificate.signed;
     if error == EKEYREJECTED {
-        // SAFETY: `signed` is valid for its length.
-        if unsafe { bindings::spdm_certificate_revoked(signed.as_ptr(), signed.len()) } {
+        if is_revoked(certificate) {
             ChainError::Revoked
         } else {
             ChainError::BadCertificateSignature
@@ -338,6 +356,13 @@ fn parse_error(error: Error, certificate: &Certificate<'_>) -> ChainError {
     } else {
         ChainError::Internal
     }
+}
+
+/// Whether the kernel's blacklist names `certificate`.
+fn is_revoked(certificate: &Certificate<'_>) -> bool {
+    let signed = certificate.signed;
+    // SAFETY: `signed` is valid for its length.
+    unsafe { bindings::spdm_certificate_revoked(signed.as_ptr(), signed.len()) }
 }
 
 /// Why the kernel did not verify a certificate's signature.
@@ -363,26 +388,6 @@ fn not_trusted<'c>(reason: &NotTrusted, first: &Certificate<'c>) -> Refused<'c> 
     Refused::at(error, first.issuer)
 }
 
-/// Whether the kernel's `error` says that a signature is wrong.
-///
-/// The rest says that it could not be verified. Of what a device controls, algorithm, sizes and encoding
-/// have been checked before, so that is not its doing.
-fn is_wrong_signature(error: Error) -> bool {
-    [EKEYREJECTED, EBADMSG, EINVAL].contains(&error)
-}
-
-/// The kernel's name of a hash.
-fn kernel_hash_name(base_hash: BaseHash) -> &'static CStr {
-    match base_hash {
-        BaseHash::Sha256 => c"sha256",
-        BaseHash::Sha384 => c"sha384",
-        BaseHash::Sha512 => c"sha512",
-        BaseHash::Sha3_256 => c"sha3-256",
-        BaseHash::Sha3_384 => c"sha3-384",
-        BaseHash::Sha3_512 => c"sha3-512",
-    }
-}
-
 #[cfg(CONFIG_SPDM_KUNIT_TEST)]
 #[kunit_tests(spdm_keyring_anchor)]
 mod tests {
@@ -390,11 +395,19 @@ mod tests {
         super::test_chain::{
             IDENTITY,
             LEAF,
+            PSS_SIGNATURE,
             ROOT,
+            RSA_KEY,
             SIGNATURE, //
         },
         *,
     };
+    use spdm_core::{
+        algorithms::BaseAsym,
+        trust::CertificateModel, //
+    };
+
+    const P256: Asym = Asym::Base(BaseAsym::EcdsaP256);
 
     const DEVICE: PciIdentity = PciIdentity {
         vendor: 0x1b36,
@@ -429,24 +442,63 @@ mod tests {
             base_hash: BaseHash::Sha384,
             root_hash: root_hash.as_bytes(),
             certificates,
-            base_asym: BaseAsym::EcdsaP256,
+            asym: P256,
+            model: CertificateModel::Unknown,
             version: 0x13,
         })
+    }
+
+    #[test]
+    fn a_chain_is_judged_again() -> Result {
+        let with_root = cma(&ROOT)?;
+        let key = verify(&with_root, &LEAF).map_err(|_| EINVAL)?;
+        let chain = CertChain {
+            slot: 0,
+            base_hash: BaseHash::Sha384,
+            root_hash: &[0; 48],
+            certificates: &LEAF,
+            asym: P256,
+            model: CertificateModel::Unknown,
+            version: 0x13,
+        };
+        let recheck = |cma: &Cma, key: &LeafKey, device: &PciIdentity| {
+            Anchor::new(cma, Some(device), None)
+                .recheck(key, &chain)
+                .err()
+        };
+        assert!(recheck(&with_root, &key, &DEVICE).is_none());
+        assert!(recheck(&cma(&[])?, &key, &DEVICE) == Some(ChainError::UntrustedRoot));
+        // The same certificate, but not the one that vouched.
+        assert!(recheck(&cma(&ROOT)?, &key, &DEVICE) == Some(ChainError::UntrustedRoot));
+        let other = PciIdentity {
+            revision: 0x03,
+            ..DEVICE
+        };
+        assert!(recheck(&with_root, &key, &other) == Some(ChainError::SubjectAltNameMismatch));
+
+        // A root may have come since.
+        let empty = cma(&[])?;
+        let mut anchor = Anchor::new(&empty, Some(&DEVICE), Some(&IDENTITY));
+        let accepted = anchor.verify_chain(&chain).map_err(|_| EINVAL)?;
+        assert!(anchor.recheck(&accepted, &chain) == Err(ChainError::UntrustedRoot));
+        Ok(())
     }
 
     /// Verifies a signature of "abc".
     fn verify_signature(
         key: &LeafKey,
-        base_asym: BaseAsym,
+        asym: Asym,
         base_hash: BaseHash,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
         let digest = KernelHash::digest(base_hash, b"abc").map_err(|_| SignatureError::Internal)?;
-        key.verify(
+        key.0.key.verify(
             &Signed {
-                base_asym,
+                asym,
                 base_hash,
                 digest: &digest,
+                message: b"abc",
+                context: &[],
             },
             signature,
         )
@@ -476,7 +528,8 @@ mod tests {
                     base_hash: BaseHash::Sha384,
                     root_hash,
                     certificates,
-                    base_asym: BaseAsym::EcdsaP256,
+                    asym: P256,
+                    model: CertificateModel::Unknown,
                     version: 0x13,
                 })
                 .map(|key| key.trust())
@@ -498,6 +551,74 @@ mod tests {
         Ok(())
     }
 
+    /// What a device without certificates is trusted with that has the public key `der`.
+    fn raw_key(der: &[u8], asym: Asym) -> Result<Option<LeafKey>> {
+        let (empty, key) = (cma(&[])?, ProvisionedKey::new(der)?);
+        let mut anchor = Anchor::new(&empty, Some(&DEVICE), None).with_public_key(Some(&key));
+        let Some((leaf_key, digest)) = anchor.raw_key(asym, BaseHash::Sha384) else {
+            return Ok(None);
+        };
+        let expected = KernelHash::digest(BaseHash::Sha384, der).map_err(|_| EINVAL)?;
+        assert!(digest == expected);
+        Ok(Some(leaf_key))
+    }
+
+    #[test]
+    fn trusts_a_provisioned_key() -> Result {
+        let mut certificates = Certificates::new(&LEAF);
+        let leaf = certificates.read().map_err(|_| EINVAL)?;
+        let der = leaf.public_key.raw;
+        let key = raw_key(der, P256)?.ok_or(ENOKEY)?;
+        assert!(key.trust() == Trust::Identity);
+        assert_eq!(key.identity(), &IDENTITY);
+        assert_eq!((key.subject(), key.issuer()), ("", ""));
+        assert!(verify_signature(&key, P256, BaseHash::Sha256, &SIGNATURE).is_ok());
+        assert!(
+            verify_signature(&key, P256, BaseHash::Sha384, &SIGNATURE) == Err(SignatureError::Bad)
+        );
+        // It is for one algorithm, and for nobody else.
+        for base_asym in BaseAsym::ALL {
+            let asym = Asym::Base(base_asym);
+            assert_eq!(raw_key(der, asym)?.is_some(), asym == P256);
+        }
+        let empty = cma(&[])?;
+        let mut anchor = Anchor::new(&empty, Some(&DEVICE), None);
+        assert!(anchor.raw_key(P256, BaseHash::Sha384).is_none());
+        // A certificate, half a key and nothing are no keys.
+        for der in [&LEAF[..], &der[..40], &[]] {
+            assert!(ProvisionedKey::new(der).err() == Some(EINVAL));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pss_signatures_are_verified() -> Result {
+        let pss = Asym::Base(BaseAsym::RsaPss2048);
+        let sha256 = BaseHash::Sha256;
+        let key = raw_key(&RSA_KEY, pss)?.ok_or(ENOKEY)?;
+        let bad = Err(SignatureError::Bad);
+        assert!(verify_signature(&key, pss, sha256, &PSS_SIGNATURE).is_ok());
+        assert!(verify_signature(&key, pss, BaseHash::Sha384, &PSS_SIGNATURE) == bad);
+        assert!(verify_signature(&key, pss, sha256, &PSS_SIGNATURE[1..]) == bad);
+        // Not by PKCS #1 version 1.5.
+        let rsassa = Asym::Base(BaseAsym::RsaSsa2048);
+        assert!(verify_signature(&key, rsassa, sha256, &PSS_SIGNATURE) == bad);
+        let key_of_rsassa = raw_key(&RSA_KEY, rsassa)?.ok_or(ENOKEY)?;
+        assert!(verify_signature(&key_of_rsassa, rsassa, sha256, &PSS_SIGNATURE) == bad);
+        // Zero, one and more than the modulus.
+        assert!(verify_signature(&key, pss, sha256, &[0; 256]) == bad);
+        let mut one = [0; 256];
+        one[255] = 1;
+        assert!(verify_signature(&key, pss, sha256, &one) == bad);
+        assert!(verify_signature(&key, pss, sha256, &[0xff; 256]) == bad);
+        for index in (0..PSS_SIGNATURE.len()).step_by(17) {
+            let mut signature = PSS_SIGNATURE;
+            signature[index] ^= 0x10;
+            assert!(verify_signature(&key, pss, sha256, &signature) == bad);
+        }
+        Ok(())
+    }
+
     #[test]
     fn tells_who_an_unknown_device_says_it_is() -> Result {
         let empty = cma(&[])?;
@@ -507,7 +628,8 @@ mod tests {
             base_hash: BaseHash::Sha384,
             root_hash: &[0; 48],
             certificates: &LEAF,
-            base_asym: BaseAsym::EcdsaP256,
+            asym: P256,
+            model: CertificateModel::Unknown,
             version: 0x13,
         };
         assert!(anchor.verify_chain(&chain).is_err());
@@ -533,7 +655,8 @@ mod tests {
             base_hash: BaseHash::Sha384,
             root_hash: &[0; 48],
             certificates: &LEAF,
-            base_asym: BaseAsym::EcdsaP256,
+            asym: P256,
+            model: CertificateModel::Unknown,
             version: 0x13,
         };
         assert!(anchor.verify_chain(&chain).err() == Some(ChainError::UntrustedRoot));
@@ -557,7 +680,8 @@ mod tests {
             base_hash: BaseHash::Sha256,
             root_hash: &[0; 32],
             certificates: &chain,
-            base_asym: BaseAsym::EcdsaP256,
+            asym: P256,
+            model: CertificateModel::Unknown,
             version: 0x13,
         });
         assert!(refused.err() == Some(ChainError::RootHashMismatch));
@@ -585,13 +709,15 @@ mod tests {
     #[test]
     fn signatures_are_verified() -> Result {
         let key = verify(&cma(&ROOT)?, &LEAF).map_err(|_| EINVAL)?;
-        let (p256, sha256) = (BaseAsym::EcdsaP256, BaseHash::Sha256);
+        let (p256, sha256) = (P256, BaseHash::Sha256);
         let bad = Err(SignatureError::Bad);
         assert!(verify_signature(&key, p256, sha256, &SIGNATURE).is_ok());
         // Of another digest, another algorithm, another size.
         assert!(verify_signature(&key, p256, BaseHash::Sha384, &SIGNATURE) == bad);
-        assert!(verify_signature(&key, BaseAsym::EcdsaP384, sha256, &SIGNATURE) == bad);
-        assert!(verify_signature(&key, BaseAsym::RsaSsa2048, sha256, &SIGNATURE) == bad);
+        assert!(verify_signature(&key, Asym::Base(BaseAsym::EcdsaP384), sha256, &SIGNATURE) == bad);
+        assert!(
+            verify_signature(&key, Asym::Base(BaseAsym::RsaSsa2048), sha256, &SIGNATURE) == bad
+        );
         assert!(verify_signature(&key, p256, sha256, &SIGNATURE[1..]) == bad);
         assert!(verify_signature(&key, p256, sha256, &[]) == bad);
         // r or s zero, or not below the order.

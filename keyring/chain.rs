@@ -14,8 +14,15 @@ use super::{
     }, //
 };
 use spdm_core::{
-    algorithms::BaseAsym,
-    trust::ChainError, //
+    algorithms::{
+        Asym,
+        BaseAsym,
+        PqcAsym, //
+    },
+    trust::{
+        CertificateModel,
+        ChainError, //
+    }, //
 };
 
 /// Most certificates in a chain: each costs a signature verification.
@@ -83,7 +90,9 @@ pub(crate) struct Profile<'a> {
     /// known without a clock.
     pub(crate) now: i64,
     /// Negotiated signature algorithm.
-    pub(crate) base_asym: BaseAsym,
+    pub(crate) asym: Asym,
+    /// Model of the leaf certificate.
+    pub(crate) model: CertificateModel,
     /// SPDM version of the connection, as in a message header.
     pub(crate) version: u8,
     /// The function that the leaf must name; [`None`] for what is no PCI function, whose name no standard
@@ -199,7 +208,11 @@ fn check_leaf<'a>(leaf: &Certificate<'a>, profile: &Profile<'_>) -> Result<(), R
     if !may_respond {
         return Err(refuse(ChainError::LeafExtendedKeyUsage));
     }
-    if leaf.public_key.kind != key_kind(profile.base_asym) {
+    // DSP0274, "Definition of certificate OIDs": an alias certificate is not the hardware's own.
+    if extensions.hardware_identity && profile.model == CertificateModel::Alias {
+        return Err(refuse(ChainError::HardwareIdentity));
+    }
+    if leaf.public_key.kind != key_kind(profile.asym) {
         return Err(refuse(ChainError::LeafKeyMismatch));
     }
     let Some(device) = profile.device else {
@@ -215,14 +228,17 @@ fn check_leaf<'a>(leaf: &Certificate<'a>, profile: &Profile<'_>) -> Result<(), R
     }
 }
 
-/// The kind of key that `base_asym` signs with.
-const fn key_kind(base_asym: BaseAsym) -> KeyKind {
-    match base_asym {
-        BaseAsym::RsaSsa2048 => KeyKind::Rsa(2048),
-        BaseAsym::RsaSsa3072 => KeyKind::Rsa(3072),
-        BaseAsym::RsaSsa4096 => KeyKind::Rsa(4096),
-        BaseAsym::EcdsaP256 => KeyKind::P256,
-        BaseAsym::EcdsaP384 => KeyKind::P384,
-        BaseAsym::EcdsaP521 => KeyKind::P521,
+/// The kind of key that `asym` signs with.
+pub(crate) const fn key_kind(asym: Asym) -> KeyKind {
+    match asym {
+        Asym::Base(BaseAsym::RsaSsa2048 | BaseAsym::RsaPss2048) => KeyKind::Rsa(2048),
+        Asym::Base(BaseAsym::RsaSsa3072 | BaseAsym::RsaPss3072) => KeyKind::Rsa(3072),
+        Asym::Base(BaseAsym::RsaSsa4096 | BaseAsym::RsaPss4096) => KeyKind::Rsa(4096),
+        Asym::Base(BaseAsym::EcdsaP256) => KeyKind::P256,
+        Asym::Base(BaseAsym::EcdsaP384) => KeyKind::P384,
+        Asym::Base(BaseAsym::EcdsaP521) => KeyKind::P521,
+        Asym::Pqc(PqcAsym::MlDsa44) => KeyKind::MlDsa44,
+        Asym::Pqc(PqcAsym::MlDsa65) => KeyKind::MlDsa65,
+        Asym::Pqc(PqcAsym::MlDsa87) => KeyKind::MlDsa87,
     }
 }

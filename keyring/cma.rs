@@ -31,7 +31,9 @@ use kernel::{
 use spdm_core::algorithms::{
     BaseAsym,
     BaseAsyms,
-    BaseHashes, //
+    BaseHashes,
+    PqcAsym,
+    PqcAsyms, //
 };
 
 /// The keyring `.cma` and what verification needs besides it.
@@ -105,7 +107,12 @@ impl Cma {
 
     /// Signature algorithms that this kernel can verify, with every hash of [`Cma::base_hashes`].
     pub(crate) fn base_asyms(&self) -> BaseAsyms {
-        self.algorithms.available
+        self.algorithms.base_asyms
+    }
+
+    /// Post-quantum signature algorithms that this kernel can verify, in certificates and in SPDM messages.
+    pub(crate) fn pqc_asyms(&self) -> PqcAsyms {
+        self.algorithms.pqc_asyms
     }
 
     /// Adds root certificates, DER encodings one after the other, as those that are compiled in.
@@ -175,7 +182,7 @@ impl Cma {
 
     /// Finds out whether the keyring vouches for the certificate that a chain begins with: because it is
     /// in the keyring itself, or because its issuer is, whose key then verifies it. Nothing further down
-    /// a chain is looked for.
+    /// a chain is looked for. Returns the key in the keyring.
     ///
     /// The key of an issuer that was left out of the chain is all that the kernel keeps of it, besides
     /// its names and whether it is a CA: its validity and its path length constraint are not known here.
@@ -184,9 +191,9 @@ impl Cma {
     /// # Errors
     ///
     /// [`NotTrusted`].
-    pub(super) fn vouches_for(&self, first: &CertificateKey<'_>) -> Result<(), NotTrusted> {
-        if first.find_same(&self.keyring).is_ok() {
-            return Ok(());
+    pub(super) fn vouches_for(&self, first: &CertificateKey<'_>) -> Result<Key, NotTrusted> {
+        if let Ok(same) = first.find_same(&self.keyring) {
+            return Ok(same);
         }
         let issuer = first
             .find_issuer(&self.keyring)
@@ -194,7 +201,15 @@ impl Cma {
         if !issuer.is_ca() {
             return Err(NotTrusted::IssuerNotCa);
         }
-        first.verify_issuer(&issuer).map_err(NotTrusted::Signature)
+        first
+            .verify_issuer(&issuer)
+            .map_err(NotTrusted::Signature)?;
+        Ok(issuer)
+    }
+
+    /// Whether `key`, which vouched for a chain, is still in the keyring.
+    pub(super) fn still_has(&self, key: &Key) -> bool {
+        key.is_in(&self.keyring)
     }
 }
 
@@ -285,9 +300,11 @@ impl Drop for SignatureAlgorithm {
 /// They are held so that the kernel neither unloads them nor has to find them at a time when there is no
 /// user space to load them from.
 struct SignatureAlgorithms {
-    available: BaseAsyms,
+    base_asyms: BaseAsyms,
+    pqc_asyms: PqcAsyms,
     _ecdsa: [[Option<SignatureAlgorithm>; 2]; ECDSA.len()],
     _rsassa: [Option<SignatureAlgorithm>; RSASSA.len()],
+    _mldsa: [Option<SignatureAlgorithm>; MLDSA.len()],
 }
 
 /// ECDSA, with the kernel's names of it for the signatures in SPDM messages and in certificates.
@@ -307,7 +324,7 @@ const ECDSA: [(BaseAsym, [&CStr; 2]); 3] = [
 ];
 
 /// The kernel's names of RSASSA, one for each hash that SPDM knows. They serve all sizes of keys, in SPDM
-/// messages as in certificates.
+/// messages as in certificates, and rest on the "rsa" that RSAPSS needs.
 const RSASSA: [&CStr; 6] = [
     c"pkcs1(rsa,sha256)",
     c"pkcs1(rsa,sha384)",
@@ -317,28 +334,50 @@ const RSASSA: [&CStr; 6] = [
     c"pkcs1(rsa,sha3-512)",
 ];
 
+/// ML-DSA, with the kernel's names of it for the signatures in certificates.
+const MLDSA: [(PqcAsym, &CStr); 3] = [
+    (PqcAsym::MlDsa44, c"mldsa44"),
+    (PqcAsym::MlDsa65, c"mldsa65"),
+    (PqcAsym::MlDsa87, c"mldsa87"),
+];
+
 impl SignatureAlgorithms {
     /// Finds out what this kernel has; may load modules.
     fn new() -> Self {
-        let mut available = BaseAsyms::NONE;
+        let mut base_asyms = BaseAsyms::NONE;
         let ecdsa = ECDSA.map(|(base_asym, names)| {
             let algorithms = names.map(|name| SignatureAlgorithm::new(name).ok());
             if algorithms.iter().all(Option::is_some) {
-                available = available.with(base_asym);
+                base_asyms = base_asyms.with(base_asym);
             }
             algorithms
         });
         let rsassa = RSASSA.map(|name| SignatureAlgorithm::new(name).ok());
         if rsassa.iter().all(Option::is_some) {
-            available = available
+            base_asyms = base_asyms
                 .with(BaseAsym::RsaSsa2048)
                 .with(BaseAsym::RsaSsa3072)
-                .with(BaseAsym::RsaSsa4096);
+                .with(BaseAsym::RsaSsa4096)
+                .with(BaseAsym::RsaPss2048)
+                .with(BaseAsym::RsaPss3072)
+                .with(BaseAsym::RsaPss4096);
         }
+        let mut pqc_asyms = PqcAsyms::NONE;
+        // SAFETY: The function may be called from anywhere.
+        let in_messages = unsafe { bindings::spdm_has_mldsa() };
+        let mldsa = MLDSA.map(|(pqc_asym, name)| {
+            let algorithm = SignatureAlgorithm::new(name).ok();
+            if in_messages && algorithm.is_some() {
+                pqc_asyms = pqc_asyms.with(pqc_asym);
+            }
+            algorithm
+        });
         Self {
-            available,
+            base_asyms,
+            pqc_asyms,
             _ecdsa: ecdsa,
             _rsassa: rsassa,
+            _mldsa: mldsa,
         }
     }
 }

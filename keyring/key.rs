@@ -8,7 +8,6 @@
 
 use crate::bindings;
 use core::{
-    ffi::CStr,
     marker::PhantomData,
     ptr::{
         self,
@@ -141,20 +140,15 @@ impl Key {
         unsafe { signature.cast::<bindings::public_key_signature>().as_ref() }
     }
 
-    /// Whether the key is the subjectPublicKey of these octets.
-    fn is_public_key(&self, octets: &[u8]) -> bool {
-        let Some(public_key) = self.public_key() else {
-            return false;
-        };
-        let Ok(len) = usize::try_from(public_key.keylen) else {
-            return false;
-        };
+    /// The subjectPublicKey as the kernel read it; [`None`] if it is another kind of asymmetric key.
+    fn octets(&self) -> Option<&[u8]> {
+        let public_key = self.public_key()?;
+        let len = usize::try_from(public_key.keylen).ok()?;
         if public_key.key.is_null() {
-            return false;
+            return None;
         }
         // SAFETY: `key` is memory of `keylen` bytes that lives as long as the `public_key`.
-        let key = unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) };
-        key == octets
+        Some(unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) })
     }
 
     /// Whether the certificate that the key was made of is marked as that of a CA.
@@ -163,31 +157,56 @@ impl Key {
             .is_some_and(|key| key.key_eflags & (1 << bindings::KEY_EFLAG_CA) != 0)
     }
 
+    /// Looks in `keyring` for a key with the identifiers of this one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOKEY`: there is none; or another error of the search.
+    fn find_namesake(&self, keyring: &Key) -> Result<Key> {
+        let ids = self.payload(bindings::asymmetric_payload_bits_asym_key_ids);
+        // SAFETY: The word is null or points to the key's identifiers, which live as long as the key.
+        let ids = unsafe { ids.cast::<bindings::asymmetric_key_ids>().as_ref() }.ok_or(ENOKEY)?;
+        // Issuer and serial number; subject key identifier.
+        find(keyring, ids.id[0].cast(), ids.id[1].cast(), ptr::null())
+    }
+
+    /// Whether the key is in `keyring`, and neither revoked nor expired as a key. If the keyring holds several with
+    /// the same identifiers, the answer may be no.
+    pub(super) fn is_in(&self, keyring: &Key) -> bool {
+        self.find_namesake(keyring)
+            .is_ok_and(|found| found.as_ptr() == self.as_ptr())
+    }
+
     /// Whether both keys were made of the same certificate.
     ///
     /// Compares the digests of what is signed, and the signatures. It would take a second preimage to
-    /// deceive it, also where the digests are of different hashes. Where there is no digest, the answer is
-    /// no.
+    /// deceive it, also where the digests are of different hashes.
+    ///
+    /// Of a certificate signed by ML-DSA, the kernel keeps no digest. Two of them are taken for one if both are of a
+    /// CA and have the same key: it is the key that what follows in a chain is verified with.
     fn is_same_certificate(&self, other: &Self) -> bool {
-        let (Some(one), Some(other)) = (self.signature(), other.signature()) else {
+        let (Some(signature), Some(other_signature)) = (self.signature(), other.signature()) else {
             return false;
         };
-        let (Some(digest), Some(other_digest)) = (digest(one), digest(other)) else {
-            return false;
-        };
-        digest == other_digest && signature_bytes(one) == signature_bytes(other)
+        match (digest(signature), digest(other_signature)) {
+            (Some(digest), Some(other_digest)) => {
+                digest == other_digest
+                    && signature_bytes(signature) == signature_bytes(other_signature)
+            }
+            (None, None) => {
+                let octets = self.octets();
+                self.is_ca() && other.is_ca() && octets.is_some() && octets == other.octets()
+            }
+            _ => false,
+        }
     }
 
-    /// Verifies a signature with the key.
+    /// Verifies a certificate's signature with the key.
     ///
     /// # Errors
     ///
     /// What the kernel says, among others `EKEYREJECTED`, `EBADMSG`, `EINVAL`: it is wrong.
-    pub(super) fn verify(&self, signature: &Signature<'_>) -> Result {
-        self.verify_raw(&signature.0)
-    }
-
-    fn verify_raw(&self, signature: &bindings::public_key_signature) -> Result {
+    fn verify(&self, signature: &bindings::public_key_signature) -> Result {
         // `public_key_verify_signature()` insists on it.
         if signature.s.is_null() {
             return Err(EINVAL);
@@ -220,7 +239,7 @@ impl CertificateKey<'_> {
         if !signature.algo_takes_data && signature.m_size < MIN_DIGEST {
             return Err(ENOPKG);
         }
-        issuer.verify_raw(signature)
+        issuer.verify(signature)
     }
 
     /// Looks for this very certificate in `keyring`.
@@ -229,13 +248,7 @@ impl CertificateKey<'_> {
     ///
     /// `ENOKEY`: it is not there; or another error of the search.
     pub(super) fn find_same(&self, keyring: &Key) -> Result<Key> {
-        let ids = self
-            .key
-            .payload(bindings::asymmetric_payload_bits_asym_key_ids);
-        // SAFETY: The word is null or points to the key's identifiers, which live as long as the key.
-        let ids = unsafe { ids.cast::<bindings::asymmetric_key_ids>().as_ref() }.ok_or(ENOKEY)?;
-        // Issuer and serial number; subject key identifier.
-        let found = find(keyring, ids.id[0].cast(), ids.id[1].cast(), ptr::null())?;
+        let found = self.key.find_namesake(keyring)?;
         if self.key.is_same_certificate(&found) {
             Ok(found)
         } else {
@@ -255,7 +268,7 @@ impl CertificateKey<'_> {
 
     /// Whether the certificate's key, as the kernel read it, is the subjectPublicKey of these octets.
     pub(super) fn is_public_key(&self, octets: &[u8]) -> bool {
-        self.key.is_public_key(octets)
+        self.key.octets() == Some(octets)
     }
 
     /// Returns the key.
@@ -307,44 +320,4 @@ fn signature_bytes(signature: &bindings::public_key_signature) -> Option<&[u8]> 
     let len = usize::try_from(signature.s_size).ok()?;
     // SAFETY: `s` is memory of `s_size` bytes that lives as long as the signature.
     Some(unsafe { slice::from_raw_parts(signature.s, len) })
-}
-
-/// A signature over a digest.
-///
-/// # Invariants
-///
-/// The pointers are null, or valid for `'a` and the sizes beside them.
-pub(super) struct Signature<'a>(bindings::public_key_signature, PhantomData<&'a [u8]>);
-
-impl<'a> Signature<'a> {
-    /// Makes a signature of its bytes, the digest, and the kernel's names for key algorithm, hash and
-    /// encoding.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if something is too long.
-    pub(super) fn new(
-        bytes: &'a [u8],
-        digest: &'a [u8],
-        key_algorithm: &'static CStr,
-        hash_algorithm: &'static CStr,
-        encoding: &'static CStr,
-    ) -> Result<Self> {
-        // INVARIANT: The slices are valid for `'a`, the strings for ever.
-        Ok(Self(
-            bindings::public_key_signature {
-                auth_ids: [ptr::null_mut(); 3],
-                s: bytes.as_ptr().cast_mut(),
-                m: digest.as_ptr().cast_mut(),
-                s_size: bytes.len().try_into()?,
-                m_size: digest.len().try_into()?,
-                m_free: false,
-                algo_takes_data: false,
-                pkey_algo: key_algorithm.as_char_ptr(),
-                hash_algo: hash_algorithm.as_char_ptr(),
-                encoding: encoding.as_char_ptr(),
-            },
-            PhantomData,
-        ))
-    }
 }

@@ -2,7 +2,7 @@
 
 //! Trust: root certificates, certificate chains, public keys and hashes.
 //!
-//! [`chain`], [`der`], [`oid`], [`pci_identity`], [`text`], [`time`] and [`x509`] know nothing of the
+//! [`chain`], [`der`], [`oid`], [`pci_identity`], [`pss`], [`text`], [`time`] and [`x509`] know nothing of the
 //! kernel, so that the same files are tested on the host (`tools/testing/keyring`).
 
 mod anchor;
@@ -10,10 +10,12 @@ mod buffer;
 mod chain;
 mod cma;
 mod der;
+mod device_key;
 mod hash;
 mod key;
 mod oid;
 mod pci_identity;
+mod pss;
 mod restriction;
 #[cfg(CONFIG_SPDM_KUNIT_TEST)]
 mod test_chain;
@@ -29,6 +31,7 @@ pub(crate) use anchor::{
 };
 pub(crate) use buffer::ChainBuf;
 pub(crate) use cma::Cma;
+pub(crate) use device_key::ProvisionedKey;
 pub(crate) use hash::KernelHash;
 pub(crate) use pci_identity::PciIdentity;
 pub(crate) use restriction::{

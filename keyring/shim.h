@@ -20,4 +20,12 @@ void spdm_sha3_init(struct sha3_ctx *ctx, size_t digest_size);
 
 bool spdm_certificate_revoked(const u8 *signed_part, size_t len);
 
+int spdm_rsa_verify_primitive(const u8 *key, unsigned int key_len, const u8 *signature, u8 *message,
+			      unsigned int len);
+
+bool spdm_has_mldsa(void);
+int spdm_mldsa_verify(unsigned int parameter_set, const u8 *signature, size_t signature_len,
+		      const u8 *message, size_t message_len, const u8 *context, size_t context_len,
+		      const u8 *key, size_t key_len);
+
 #endif /* _SPDM_KEYRING_SHIM_H */

@@ -174,12 +174,30 @@ pub(crate) enum KeyKind {
     P384,
     /// A point on the curve secp521r1.
     P521,
+    /// ML-DSA-44.
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
     /// Anything else.
     Other,
 }
 
 impl<'a> PublicKey<'a> {
-    /// Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, RFC 3279 sections 2.3.1, 2.3.5).
+    /// Reads `bytes`, a SubjectPublicKeyInfo that is in no certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], also if something follows it.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let public_key = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(public_key)
+    }
+
+    /// Reads a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, RFC 3279 sections 2.3.1, 2.3.5, RFC 9881 section 4).
     fn read(reader: &mut Reader<'a>) -> Result<Self> {
         let whole = reader.expect(tag::SEQUENCE)?;
         let mut info = Reader::new(whole.value);
@@ -208,6 +226,10 @@ impl<'a> PublicKey<'a> {
                     _ => KeyKind::Other,
                 }
             }
+            // FIPS 204, table 2.
+            oid::ML_DSA_44 => ml_dsa(algorithm, key, 1312, KeyKind::MlDsa44)?,
+            oid::ML_DSA_65 => ml_dsa(algorithm, key, 1952, KeyKind::MlDsa65)?,
+            oid::ML_DSA_87 => ml_dsa(algorithm, key, 2592, KeyKind::MlDsa87)?,
             _ => KeyKind::Other,
         };
         Ok(Self {
@@ -215,6 +237,16 @@ impl<'a> PublicKey<'a> {
             octets: key,
             kind,
         })
+    }
+}
+
+/// Checks an ML-DSA key: the algorithm has no parameters, the key one `size`.
+fn ml_dsa(parameters: Reader<'_>, key: &[u8], size: usize, kind: KeyKind) -> Result<KeyKind> {
+    parameters.finish()?;
+    if key.len() == size {
+        Ok(kind)
+    } else {
+        Err(Malformed)
     }
 }
 

@@ -129,6 +129,20 @@ pub enum Reason {
     /// Extended error data has the wrong size.
     ErrorDataSize,
 
+    // Chunks.
+    /// LargeResponse to a request whose response cannot be large, or from a responder without CHUNK_CAP.
+    LargeResponseIllegal,
+    /// LargeMessageSize is that of no large message, or more than MaxSPDMmsgSize.
+    LargeMessageSize,
+    /// A chunk has another handle.
+    ChunkHandle,
+    /// A chunk has another number than the next.
+    ChunkSequence,
+    /// A chunk is smaller than it may be, or larger than what was left of the message.
+    ChunkSize,
+    /// LastChunk is set before the message is complete, or not set when it is.
+    LastChunk,
+
     // VERSION.
     /// No version is listed.
     NoVersions,
@@ -150,8 +164,10 @@ pub enum Reason {
     NoCertificateCapability,
     /// The responder cannot be challenged (CHAL_CAP).
     NoChallengeCapability,
-    /// The responder insists on several keys per connection (MULTI_KEY_CAP).
-    MultiKeyOnly,
+    /// Length of SupportedAlgorithms is not its length, or more than a NEGOTIATE_ALGORITHMS may have.
+    SupportedAlgorithmsLength,
+    /// The responder has no certificates, and nobody provisioned its public key (PUB_KEY_ID_CAP).
+    NoPublicKey,
 
     // ALGORITHMS.
     /// There is no algorithm to offer.
@@ -176,10 +192,20 @@ pub enum Reason {
     NoProvisionedSlot,
     /// A slot is provisioned that is not supported.
     ProvisionedNotSupported,
+    /// All provisioned slots are ones that the configuration rules out.
+    NoPermittedSlot,
+    /// KeyPairID is zero, or KeyUsageMask of one key pair differs from slot to slot.
+    KeyPairId,
+    /// CertificateInfo is reserved, not allowed in its slot, or contradicts another field.
+    CertificateInfo,
+    /// KeyUsageMask of slot 0 has no use that the standard knows.
+    KeyUsage,
 
     // CERTIFICATE.
     /// The response is for another slot.
     WrongSlot,
+    /// LargeCertChain is not as it was in the request.
+    LargeCertChain,
     /// A portion without a byte.
     EmptyPortion,
     /// A portion larger than asked for.
@@ -248,6 +274,12 @@ impl Reason {
             Self::NotReadyRequest => "not-ready-request",
             Self::NotReadyToken => "not-ready-token",
             Self::ErrorDataSize => "error-data-size",
+            Self::LargeResponseIllegal => "large-response-illegal",
+            Self::LargeMessageSize => "large-message-size",
+            Self::ChunkHandle => "chunk-handle",
+            Self::ChunkSequence => "chunk-sequence",
+            Self::ChunkSize => "chunk-size",
+            Self::LastChunk => "last-chunk",
             Self::NoVersions => "no-versions",
             Self::TooManyVersions => "too-many-versions",
             Self::DuplicateVersion => "duplicate-version",
@@ -257,7 +289,8 @@ impl Reason {
             Self::InvalidDataTransferSize => "invalid-data-transfer-size",
             Self::NoCertificateCapability => "no-certificate-capability",
             Self::NoChallengeCapability => "no-challenge-capability",
-            Self::MultiKeyOnly => "multi-key-only",
+            Self::SupportedAlgorithmsLength => "supported-algorithms-length",
+            Self::NoPublicKey => "no-public-key",
             Self::NothingToOffer => "nothing-to-offer",
             Self::AlgorithmsLength => "algorithms-length",
             Self::NoAlgorithm => "no-algorithm",
@@ -268,7 +301,12 @@ impl Reason {
             Self::HashUnavailable => "hash-unavailable",
             Self::NoProvisionedSlot => "no-provisioned-slot",
             Self::ProvisionedNotSupported => "provisioned-not-supported",
+            Self::NoPermittedSlot => "no-permitted-slot",
+            Self::KeyPairId => "key-pair-id",
+            Self::CertificateInfo => "certificate-info",
+            Self::KeyUsage => "key-usage",
             Self::WrongSlot => "wrong-slot",
+            Self::LargeCertChain => "large-cert-chain",
             Self::EmptyPortion => "empty-portion",
             Self::PortionTooLarge => "portion-too-large",
             Self::ChainLengthChanged => "chain-length-changed",
@@ -299,6 +337,8 @@ pub enum SlotError {
     LengthMismatch,
     /// Its hash is not the one in DIGESTS.
     DigestMismatch,
+    /// Its key does not sign CHALLENGE_AUTH (KeyUsageMask).
+    KeyUsage,
 }
 
 impl SlotError {
@@ -309,6 +349,7 @@ impl SlotError {
             Self::TooLarge => "chain-too-large",
             Self::LengthMismatch => "chain-length-mismatch",
             Self::DigestMismatch => "digest-mismatch",
+            Self::KeyUsage => "slot-key-usage",
         }
     }
 }
@@ -319,6 +360,7 @@ pub struct ErrorCode(pub u8);
 
 impl ErrorCode {
     pub(crate) const BUSY: Self = Self(0x03);
+    pub(crate) const LARGE_RESPONSE: Self = Self(0x0f);
     pub(crate) const RESPONSE_NOT_READY: Self = Self(0x42);
     pub(crate) const REQUEST_RESYNCH: Self = Self(0x43);
 
@@ -377,6 +419,7 @@ mod tests {
             SlotError::TooLarge,
             SlotError::LengthMismatch,
             SlotError::DigestMismatch,
+            SlotError::KeyUsage,
         ];
         let mut all = vec![
             Timeout,
@@ -402,6 +445,12 @@ mod tests {
             NotReadyRequest,
             NotReadyToken,
             ErrorDataSize,
+            LargeResponseIllegal,
+            Reason::LargeMessageSize,
+            ChunkHandle,
+            ChunkSequence,
+            ChunkSize,
+            LastChunk,
             NoVersions,
             TooManyVersions,
             DuplicateVersion,
@@ -411,7 +460,8 @@ mod tests {
             InvalidDataTransferSize,
             NoCertificateCapability,
             NoChallengeCapability,
-            MultiKeyOnly,
+            SupportedAlgorithmsLength,
+            NoPublicKey,
             NothingToOffer,
             AlgorithmsLength,
             NoAlgorithm,
@@ -422,7 +472,12 @@ mod tests {
             HashUnavailable,
             NoProvisionedSlot,
             ProvisionedNotSupported,
+            NoPermittedSlot,
+            KeyPairId,
+            CertificateInfo,
+            KeyUsage,
             WrongSlot,
+            LargeCertChain,
             EmptyPortion,
             PortionTooLarge,
             ChainLengthChanged,

@@ -16,6 +16,8 @@ pub(crate) enum Again {
     Busy,
     /// ResponseNotReady: the response is to be fetched with RESPOND_IF_READY.
     NotReady(NotReady),
+    /// LargeResponse: the response is to be fetched with CHUNK_GET, under this handle.
+    Large(u8),
 }
 
 /// Extended error data of ResponseNotReady (DSP0274, "ResponseNotReady extended error data").
@@ -86,7 +88,7 @@ pub(crate) fn power_of_two(exponent: u8) -> u64 {
 ///
 /// # Errors
 ///
-/// Every error code but Busy and ResponseNotReady, and those if they break a rule.
+/// Every error code but Busy, ResponseNotReady and LargeResponse, and those if they break a rule.
 pub(crate) fn judge(
     header: &Header,
     mut data: Reader<'_>,
@@ -94,25 +96,28 @@ pub(crate) fn judge(
     alignment: usize,
 ) -> Result<Again, Reason> {
     let code = ErrorCode(header.param1);
-    let not_ready = match code {
+    let again = match code {
+        ErrorCode::BUSY => Ok(Again::Busy),
         ErrorCode::RESPONSE_NOT_READY => {
             // The one request that a responder must be ready for.
             if request == RequestCode::GetVersion {
                 return Err(Reason::NotReadyIllegal);
             }
             let not_ready = data.read::<NotReady>();
-            Some(not_ready.map_err(|_| Reason::ErrorDataSize)?)
+            let not_ready = not_ready.map_err(|_| Reason::ErrorDataSize)?;
+            not_ready.check(request).map(Again::NotReady)
         }
-        ErrorCode::BUSY | ErrorCode::REQUEST_RESYNCH => None,
+        ErrorCode::LARGE_RESPONSE => {
+            let handle = data.read::<u8>();
+            Ok(Again::Large(*handle.map_err(|_| Reason::ErrorDataSize)?))
+        }
+        ErrorCode::REQUEST_RESYNCH => Err(Reason::RequestResynch),
         _ => return Err(Reason::ErrorResponse(code)),
     };
-    if !is_padding(data.rest(), alignment) {
-        return Err(Reason::ErrorDataSize);
-    }
-    match not_ready {
-        Some(not_ready) => Ok(Again::NotReady(not_ready.check(request)?)),
-        None if code == ErrorCode::BUSY => Ok(Again::Busy),
-        None => Err(Reason::RequestResynch),
+    if is_padding(data.rest(), alignment) {
+        again
+    } else {
+        Err(Reason::ErrorDataSize)
     }
 }
 

@@ -5,10 +5,11 @@
 use zerocopy::IntoBytes as _;
 
 use crate::{
-    capabilities::Capabilities,
+    capabilities::{Capabilities, MIN_DATA_TRANSFER_SIZE, SUPPORTED_ALGORITHMS},
+    chunk::{max_message_size, LargeRequest, LargeResponse, Limits},
     error::{Error, Reason},
     error_response::{is_padding, judge, power_of_two, Again, NotReady},
-    message::{Header, Reader, Request, RequestCode, ResponseCode, Timing},
+    message::{move_to_front, Header, Reader, Request, RequestCode, ResponseCode, Timing},
     platform::Platform,
     report::Stats,
     transcript::Transcript,
@@ -33,8 +34,14 @@ pub(crate) struct Link<'a, T, P> {
     deadline_us: u64,
     /// CT: how long the responder may take for cryptography.
     ct_us: u64,
-    /// Largest request in bytes that the responder can receive.
+    /// Largest response in bytes that is received at once: this requester's DataTransferSize.
+    data_transfer_size: usize,
+    /// Largest request in bytes that the responder can receive at once: its DataTransferSize.
     max_request: u32,
+    /// Largest request in bytes that it can receive in chunks: its MaxSPDMmsgSize, if it has CHUNK_CAP.
+    max_large_request: Option<u32>,
+    /// Handle of the next large request.
+    next_handle: u8,
 }
 
 /// A request without the type of its response.
@@ -45,44 +52,70 @@ struct Outgoing<'a> {
     code: RequestCode,
     response: u8,
     timing: Timing,
+    /// Whether the response may be a large one, to be fetched in chunks.
+    large_response: bool,
 }
 
-impl<'a> Outgoing<'a> {
-    fn new<R: Request>(request: &'a R) -> Self {
-        let bytes = request.as_bytes();
-        Self {
-            bytes,
-            version: bytes.first().copied().unwrap_or_default(),
-            code: R::CODE,
-            response: R::RESPONSE.as_byte(),
-            timing: R::TIMING,
-        }
-    }
+/// How a request was answered in the end.
+enum Answer {
+    /// By its response, which has this many bytes.
+    Response(usize),
+    /// By LargeResponse with this handle.
+    Large(u8),
+}
+
+/// A response whose version and code are right, at the beginning of a buffer.
+struct Received {
+    len: usize,
+    /// Unit in bytes to which it was padded.
+    alignment: usize,
 }
 
 impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     /// Starts the clock: all that is done with this link must be done in `limit_us` microseconds.
-    pub(crate) fn new(transport: &'a mut T, platform: &'a mut P, limit_us: u64) -> Self {
+    ///
+    /// Up to `data_transfer_size` bytes are received at once.
+    pub(crate) fn new(
+        transport: &'a mut T,
+        platform: &'a mut P,
+        limit_us: u64,
+        data_transfer_size: usize,
+    ) -> Self {
         Self {
             deadline_us: platform.now_us().saturating_add(limit_us),
             transport,
             platform,
             stats: Stats::default(),
             ct_us: 0,
+            data_transfer_size,
             max_request: u32::MAX,
+            max_large_request: None,
+            next_handle: 0,
         }
+    }
+
+    /// Largest response in bytes that is received into `buffer` in chunks: this requester's MaxSPDMmsgSize.
+    pub(crate) fn max_message_size(&self, buffer: &[u8]) -> usize {
+        max_message_size(buffer.len(), self.transport.alignment())
+    }
+
+    /// Largest response in bytes that is received at once.
+    pub(crate) const fn data_transfer_size(&self) -> usize {
+        self.data_transfer_size
     }
 
     /// Forgets what earlier messages said about the responder.
     pub(crate) fn reset(&mut self) {
         self.ct_us = 0;
         self.max_request = u32::MAX;
+        self.max_large_request = None;
     }
 
     /// Obeys the responder's times and sizes from now on.
     pub(crate) fn set_capabilities(&mut self, capabilities: &Capabilities) {
         self.ct_us = power_of_two(capabilities.ct_exponent());
         self.max_request = capabilities.data_transfer_size().unwrap_or(u32::MAX);
+        self.max_large_request = capabilities.max_chunked_size();
     }
 
     /// Makes `request`, receives the response into `buffer`, and adds both to `transcript`.
@@ -96,27 +129,98 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         buffer: &'b mut [u8],
         transcript: &mut impl Transcript,
     ) -> Result<R::Response<'b>, Error> {
-        let alignment = self.transport.alignment();
-        self.round_trips(&Outgoing::new(request), buffer)
-            .and_then(|len| accept(request, received(buffer, len)?, alignment, transcript))
+        self.fetch(&self.outgoing(request), buffer)
+            .and_then(|Received { len, alignment }| {
+                accept(request, received(buffer, len)?, alignment, transcript)
+            })
             .map_err(|reason| Error::new(reason, R::CODE))
     }
 
-    /// Sends a request until its response has come. Returns the length in bytes of what was received; its
-    /// version and code are right.
-    fn round_trips(&mut self, request: &Outgoing<'_>, buffer: &mut [u8]) -> Result<usize, Reason> {
+    fn outgoing<'r, R: Request>(&self, request: &'r R) -> Outgoing<'r> {
+        let bytes = request.as_bytes();
+        let (version, param1) = match bytes {
+            [version, _, param1, ..] => (*version, *param1),
+            _ => (0, 0),
+        };
+        Outgoing {
+            bytes,
+            version,
+            code: R::CODE,
+            response: R::RESPONSE.as_byte(),
+            timing: R::TIMING,
+            large_response: match R::CODE {
+                RequestCode::GetVersion => false,
+                // Whether the responder can do so is what this response says.
+                RequestCode::GetCapabilities => param1 & SUPPORTED_ALGORITHMS != 0,
+                _ => self.max_large_request.is_some(),
+            },
+        }
+    }
+
+    /// Sends a request, in chunks if it has to be, and receives its response, in chunks if it has to be.
+    // Not inlined: what it needs of the stack is given back before signatures are verified.
+    #[inline(never)]
+    fn fetch(&mut self, request: &Outgoing<'_>, buffer: &mut [u8]) -> Result<Received, Reason> {
+        let mut least = MIN_DATA_TRANSFER_SIZE as usize;
+        let answer = if self.is_large(request) {
+            // Its response has to fit into a CHUNK_SEND_ACK.
+            least = least.saturating_sub(LargeRequest::ack_size(request.version));
+            self.round_trips(request, buffer, |link, buffer| {
+                link.send_chunks(request, buffer)
+            })?
+        } else {
+            self.round_trips(request, buffer, |link, buffer| {
+                link.send(request, buffer).map(Answer::Response)
+            })?
+        };
+        match answer {
+            Answer::Response(len) => Ok(Received {
+                len,
+                alignment: self.transport.alignment(),
+            }),
+            Answer::Large(handle) => self.get_chunks(request, handle, least, buffer),
+        }
+    }
+
+    /// Whether a request has to be sent in chunks, and can be.
+    fn is_large(&self, request: &Outgoing<'_>) -> bool {
+        let len = request.bytes.len();
+        let limit = u32::try_from(len).unwrap_or(u32::MAX);
+        len > self.max_message() && self.max_large_request.is_some_and(|max| limit <= max)
+    }
+
+    /// Largest message in bytes that can be sent at once.
+    fn max_message(&self) -> usize {
+        let max_request = usize::try_from(self.max_request).unwrap_or(usize::MAX);
+        max_request.min(self.transport.max_message_size())
+    }
+
+    /// Has `send` send a request until its response has come.
+    fn round_trips(
+        &mut self,
+        request: &Outgoing<'_>,
+        buffer: &mut [u8],
+        mut send: impl FnMut(&mut Self, &mut [u8]) -> Result<Answer, Reason>,
+    ) -> Result<Answer, Reason> {
         let alignment = self.transport.alignment();
         let mut busy_delays = busy_delays_us();
         let mut wait: Option<Wait> = None;
         loop {
             let respond_if_ready = wait.as_ref().map(|wait| wait.respond_if_ready(request));
-            let bytes = match &respond_if_ready {
-                Some(header) => header.as_bytes(),
-                None => request.bytes,
+            let answer = match &respond_if_ready {
+                Some(header) => {
+                    let bytes = header.as_bytes();
+                    self.send(&Outgoing { bytes, ..*request }, buffer)
+                        .map(Answer::Response)?
+                }
+                None => send(self, buffer)?,
             };
-            let len = self.send(bytes, request.timing, buffer)?;
+            let Answer::Response(len) = answer else {
+                return Ok(answer);
+            };
             match look_at(request, received(buffer, len)?, alignment)? {
-                None => return Ok(len),
+                None => return Ok(Answer::Response(len)),
+                Some(Again::Large(handle)) => return Ok(Answer::Large(handle)),
                 Some(Again::Busy) => {
                     let delay_us = busy_delays.next().ok_or(Reason::Busy)?;
                     self.sleep(delay_us)?;
@@ -129,14 +233,91 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         }
     }
 
+    /// Sends a large request with CHUNK_SEND. What the responder answers to it is put at the beginning of `buffer`.
+    fn send_chunks(&mut self, request: &Outgoing<'_>, buffer: &mut [u8]) -> Result<Answer, Reason> {
+        let alignment = self.transport.alignment();
+        let handle = self.next_handle;
+        self.next_handle = handle.wrapping_add(1);
+        let mut large =
+            LargeRequest::new(request.version, handle, request.bytes, self.max_message());
+        loop {
+            large.make_next()?;
+            let frame = Outgoing {
+                bytes: large.frame(),
+                code: RequestCode::ChunkSend,
+                response: ResponseCode::ChunkSendAck.as_byte(),
+                // Where it does not fit behind a CHUNK_SEND_ACK, LargeResponse comes instead of both.
+                large_response: request.large_response && large.is_last(),
+                ..*request
+            };
+            let answer = self.round_trips(&frame, buffer, |link, buffer| {
+                link.send(&frame, buffer).map(Answer::Response)
+            })?;
+            let Answer::Response(len) = answer else {
+                return Ok(answer);
+            };
+            if let Some(response) = large.accept(received(buffer, len)?, alignment)? {
+                let len = response.len();
+                move_to_front(buffer, LargeRequest::ack_size(request.version), len)?;
+                return Ok(Answer::Response(len));
+            }
+        }
+    }
+
+    /// Fetches a large response with CHUNK_GET. It has more than `least` bytes.
+    fn get_chunks(
+        &mut self,
+        request: &Outgoing<'_>,
+        handle: u8,
+        least: usize,
+        buffer: &mut [u8],
+    ) -> Result<Received, Reason> {
+        let alignment = self.transport.alignment();
+        let limits = Limits {
+            above: least,
+            max: self.max_message_size(buffer),
+        };
+        let mut large = LargeResponse::new(request.version, handle, limits);
+        while !large.is_complete() {
+            let get = large.request();
+            let frame = Outgoing {
+                bytes: get.as_bytes(),
+                code: RequestCode::ChunkGet,
+                response: ResponseCode::ChunkResponse.as_byte(),
+                large_response: false,
+                ..*request
+            };
+            // Transports are given addresses of their alignment.
+            let gap = large.len().wrapping_neg() & alignment.saturating_sub(1);
+            let room = buffer.get_mut(large.len()..).ok_or(Reason::Internal)?;
+            let frame_room = room.get_mut(gap..).ok_or(Reason::Internal)?;
+            let answer = self.round_trips(&frame, frame_room, |link, room| {
+                link.send(&frame, room).map(Answer::Response)
+            })?;
+            let Answer::Response(len) = answer else {
+                return Err(Reason::LargeResponseIllegal);
+            };
+            let chunk = large.accept(received(frame_room, len)?, alignment)?;
+            move_to_front(room, gap.saturating_add(chunk.offset), chunk.len)?;
+        }
+        // It is a whole message, without padding, and not another word about one.
+        let len = large.len();
+        match look_at(request, received(buffer, len)?, 1)? {
+            None => Ok(Received { len, alignment: 1 }),
+            Some(_) => Err(Reason::LargeResponseIllegal),
+        }
+    }
+
     /// Sends one message and receives one. Returns its length in bytes.
-    fn send(&mut self, message: &[u8], timing: Timing, buffer: &mut [u8]) -> Result<usize, Reason> {
-        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        if len > self.max_request || message.len() > self.transport.max_message_size() {
+    fn send(&mut self, message: &Outgoing<'_>, buffer: &mut [u8]) -> Result<usize, Reason> {
+        if message.bytes.len() > self.max_message() {
             return Err(Reason::RequestTooLarge);
         }
+        let len = u32::try_from(message.bytes.len()).unwrap_or(u32::MAX);
+        let room = buffer.len().min(self.data_transfer_size);
+        let buffer = buffer.get_mut(..room).ok_or(Reason::Internal)?;
 
-        let limit_us = self.limit_us(timing);
+        let limit_us = self.limit_us(message.timing);
         let left_us = self.left_us();
         if left_us == 0 {
             return Err(Reason::Deadline);
@@ -147,7 +328,7 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         self.stats.bytes_out = self.stats.bytes_out.saturating_add(len);
         let received = self
             .transport
-            .exchange(message, buffer, timeout_us)
+            .exchange(message.bytes, buffer, timeout_us)
             .map_err(|error| match error {
                 TransportError::Timeout if left_us < limit_us => Reason::Deadline,
                 TransportError::Timeout => Reason::Timeout,
@@ -260,7 +441,10 @@ fn look_at(
     if header.code != ResponseCode::Error.as_byte() {
         return Err(Reason::UnexpectedResponse);
     }
-    judge(header, reader, request.code, alignment).map(Some)
+    match judge(header, reader, request.code, alignment)? {
+        Again::Large(_) if !request.large_response => Err(Reason::LargeResponseIllegal),
+        again => Ok(Some(again)),
+    }
 }
 
 /// Parses a response whose header is right, and adds it and its request to `transcript`.
@@ -291,9 +475,9 @@ mod tests {
     use super::*;
     use crate::{
         testing::{
-            refuse, Bench, Instead, Responder, BUSY, CHALLENGE, GET_CAPABILITIES, GET_CERTIFICATE,
-            GET_DIGESTS, GET_VERSION, NEGOTIATE_ALGORITHMS, REQUEST_RESYNCH, RESPOND_IF_READY,
-            RESPONSE_NOT_READY, VERSIONS,
+            each_version, refuse, Bench, Instead, Responder, BUSY, CHALLENGE, GET_CAPABILITIES,
+            GET_CERTIFICATE, GET_DIGESTS, GET_VERSION, NEGOTIATE_ALGORITHMS, REQUEST_RESYNCH,
+            RESPOND_IF_READY, RESPONSE_NOT_READY, VERSIONS,
         },
         version::Version,
     };
@@ -431,32 +615,28 @@ mod tests {
         }
     }
 
-    #[test]
-    fn trailing_bytes() {
-        for version in VERSIONS {
-            for (code, name) in REQUESTS {
-                for extra in [vec![0; 4], vec![0; 2000], vec![1; 4]] {
-                    fails(
-                        Bench::new(version).tamper(code, move |response| response.extend(&extra)),
-                        "trailing-bytes",
-                        name,
-                    );
-                }
+    each_version!(trailing_bytes);
+    fn trailing_bytes(version: Version) {
+        for (code, name) in REQUESTS {
+            for extra in [vec![0; 4], vec![0; 2000], vec![1; 4]] {
+                fails(
+                    Bench::new(version).tamper(code, move |response| response.extend(&extra)),
+                    "trailing-bytes",
+                    name,
+                );
             }
         }
     }
 
-    #[test]
-    fn n3_wrong_version() {
-        for version in VERSIONS {
-            for (code, name) in REQUESTS {
-                for wrong in [0, 0x0f, 0x14, 0x20, 0xff] {
-                    fails(
-                        Bench::new(version).tamper(code, move |response| response[0] = wrong),
-                        "wrong-version",
-                        name,
-                    );
-                }
+    each_version!(n3_wrong_version);
+    fn n3_wrong_version(version: Version) {
+        for (code, name) in REQUESTS {
+            for wrong in [0, 0x0f, 0x15, 0x20, 0xff] {
+                fails(
+                    Bench::new(version).tamper(code, move |response| response[0] = wrong),
+                    "wrong-version",
+                    name,
+                );
             }
         }
     }
@@ -505,7 +685,6 @@ mod tests {
             (0x01, "InvalidRequest"),
             (0x02, "0x02"),
             (0x04, "UnexpectedRequest"),
-            (0x0f, "LargeResponse"),
             (0x41, "VersionMismatch"),
             (0x99, "0x99"),
             (0xff, "VendorDefined"),
@@ -525,15 +704,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn e10_error_with_another_version() {
-        for version in VERSIONS {
-            for (code, name) in REQUESTS {
-                for error in [0x01, BUSY, RESPONSE_NOT_READY, REQUEST_RESYNCH] {
-                    let bench = Bench::new(version)
-                        .instead(code, move |_| Instead::Response(vec![0x14, 0x7f, error, 0]));
-                    fails(bench, "wrong-version", name);
-                }
+    each_version!(e10_error_with_another_version);
+    fn e10_error_with_another_version(version: Version) {
+        for (code, name) in REQUESTS {
+            for error in [0x01, BUSY, RESPONSE_NOT_READY, REQUEST_RESYNCH] {
+                let bench = Bench::new(version)
+                    .instead(code, move |_| Instead::Response(vec![0x15, 0x7f, error, 0]));
+                fails(bench, "wrong-version", name);
             }
         }
     }
@@ -571,26 +748,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn busy_for_a_while() {
-        for version in VERSIONS {
-            for (code, _) in REQUESTS {
-                let mut bench = Bench::new(version);
-                bench.responder.instead = Some(refuse(code, MAX_BUSY, BUSY, &[]));
-                bench.succeeds(0);
-                let requests = &bench.responder.requests;
-                let sent: Vec<_> = requests
-                    .iter()
-                    .filter(|request| request[1] == code)
-                    .collect();
-                assert_eq!(sent.len(), MAX_BUSY + 1);
-                assert!(sent.iter().all(|request| request == &sent[0]));
-                assert!(bench.platform.sleeps.is_sorted());
-                assert_eq!(bench.platform.sleeps.len(), MAX_BUSY);
-                assert_eq!(bench.platform.sleeps[0], 10_000);
-                assert_eq!(bench.platform.sleeps[MAX_BUSY - 1], 1_000_000);
-                assert_eq!(bench.report.stats.exchanges as usize, requests.len());
-            }
+    each_version!(busy_for_a_while);
+    fn busy_for_a_while(version: Version) {
+        for (code, _) in REQUESTS {
+            let mut bench = Bench::new(version);
+            bench.responder.instead = Some(refuse(code, MAX_BUSY, BUSY, &[]));
+            bench.succeeds(0);
+            let requests = &bench.responder.requests;
+            let sent: Vec<_> = requests
+                .iter()
+                .filter(|request| request[1] == code)
+                .collect();
+            assert_eq!(sent.len(), MAX_BUSY + 1);
+            assert!(sent.iter().all(|request| request == &sent[0]));
+            assert!(bench.platform.sleeps.is_sorted());
+            assert_eq!(bench.platform.sleeps.len(), MAX_BUSY);
+            assert_eq!(bench.platform.sleeps[0], 10_000);
+            assert_eq!(bench.platform.sleeps[MAX_BUSY - 1], 1_000_000);
+            assert_eq!(bench.report.stats.exchanges as usize, requests.len());
         }
     }
 
@@ -625,24 +800,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn response_not_ready() {
-        for version in VERSIONS {
-            for (code, _) in PATIENT {
-                let data = [14, *code, 0x77, 4];
-                for times in [1, 2, 4] {
-                    let mut bench = Bench::new(version);
-                    not_ready(&mut bench, *code, times, data);
-                    bench.succeeds(0);
-                    assert_eq!(bench.platform.sleeps, vec![1 << 14; times]);
-                    let codes = bench.responder.codes();
-                    let asked = codes
-                        .iter()
-                        .filter(|sent| **sent == RESPOND_IF_READY)
-                        .count();
-                    assert_eq!(asked, times);
-                    assert_eq!(codes.iter().filter(|sent| *sent == code).count(), 1);
-                }
+    each_version!(response_not_ready);
+    fn response_not_ready(version: Version) {
+        for (code, _) in PATIENT {
+            let data = [14, *code, 0x77, 4];
+            for times in [1, 2, 4] {
+                let mut bench = Bench::new(version);
+                not_ready(&mut bench, *code, times, data);
+                bench.succeeds(0);
+                assert_eq!(bench.platform.sleeps, vec![1 << 14; times]);
+                let codes = bench.responder.codes();
+                let asked = codes
+                    .iter()
+                    .filter(|sent| **sent == RESPOND_IF_READY)
+                    .count();
+                assert_eq!(asked, times);
+                assert_eq!(codes.iter().filter(|sent| *sent == code).count(), 1);
             }
         }
     }
@@ -786,17 +959,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn resynch() {
-        for version in VERSIONS {
-            for (code, _) in REQUESTS {
-                let mut bench = Bench::new(version);
-                bench.responder.instead = Some(refuse(code, 3, REQUEST_RESYNCH, &[]));
-                bench.succeeds(0);
-                let codes = bench.responder.codes();
-                assert_eq!(codes.iter().filter(|sent| **sent == GET_VERSION).count(), 4);
-                assert_eq!(bench.report.stats.exchanges as usize, codes.len());
-            }
+    each_version!(resynch);
+    fn resynch(version: Version) {
+        for (code, _) in REQUESTS {
+            let mut bench = Bench::new(version);
+            bench.responder.instead = Some(refuse(code, 3, REQUEST_RESYNCH, &[]));
+            bench.succeeds(0);
+            let codes = bench.responder.codes();
+            assert_eq!(codes.iter().filter(|sent| **sent == GET_VERSION).count(), 4);
+            assert_eq!(bench.report.stats.exchanges as usize, codes.len());
         }
     }
 

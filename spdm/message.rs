@@ -2,6 +2,8 @@
 
 //! What all messages have in common (DSP0274, "Generic SPDM message format").
 
+use core::cell::Cell;
+
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::{
@@ -21,6 +23,10 @@ pub enum RequestCode {
     Challenge = 0x83,
     /// GET_VERSION.
     GetVersion = 0x84,
+    /// CHUNK_SEND.
+    ChunkSend = 0x85,
+    /// CHUNK_GET.
+    ChunkGet = 0x86,
     /// GET_CAPABILITIES.
     GetCapabilities = 0xe1,
     /// NEGOTIATE_ALGORITHMS.
@@ -37,6 +43,8 @@ impl RequestCode {
             Self::GetCertificate => "GET_CERTIFICATE",
             Self::Challenge => "CHALLENGE",
             Self::GetVersion => "GET_VERSION",
+            Self::ChunkSend => "CHUNK_SEND",
+            Self::ChunkGet => "CHUNK_GET",
             Self::GetCapabilities => "GET_CAPABILITIES",
             Self::NegotiateAlgorithms => "NEGOTIATE_ALGORITHMS",
             Self::RespondIfReady => "RESPOND_IF_READY",
@@ -56,6 +64,8 @@ pub(crate) enum ResponseCode {
     Certificate = 0x02,
     ChallengeAuth = 0x03,
     Version = 0x04,
+    ChunkSendAck = 0x05,
+    ChunkResponse = 0x06,
     Capabilities = 0x61,
     Algorithms = 0x63,
     Error = 0x7f,
@@ -185,6 +195,22 @@ impl<'a> Reader<'a> {
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
+}
+
+/// Moves `len` bytes at `offset` to the beginning of `buffer`.
+///
+/// # Errors
+///
+/// [`Reason::Internal`] if there are fewer.
+pub(crate) fn move_to_front(buffer: &mut [u8], offset: usize, len: usize) -> Result<(), Reason> {
+    let bytes = Cell::from_mut(buffer).as_slice_of_cells();
+    let end = offset.checked_add(len).ok_or(Reason::Internal)?;
+    let from = bytes.get(offset..end).ok_or(Reason::Internal)?;
+    // From the first to the last: where they overlap, a byte is read before it is written.
+    for (to, from) in bytes.iter().zip(from) {
+        to.set(from.get());
+    }
+    Ok(())
 }
 
 /// Copies `from` to the beginning of `to`.

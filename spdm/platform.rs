@@ -2,20 +2,23 @@
 
 //! What the requester needs of its surroundings: hashes, nonces, time.
 
-use crate::algorithms::{BaseAsyms, BaseHash, BaseHashes};
+use crate::algorithms::{BaseAsyms, BaseHash, BaseHashes, PqcAsyms};
+
+/// Size of the largest digest in bytes.
+pub(crate) const MAX_DIGEST_SIZE: usize = 64;
 
 /// A digest of at most 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest {
     // Invariant: bytes from `len` on are zero, and `len` is at most 64.
-    bytes: [u8; 64],
+    bytes: [u8; MAX_DIGEST_SIZE],
     len: usize,
 }
 
 impl Digest {
     /// Makes a digest of the bytes that `fill` writes for `algorithm`.
     pub fn new(algorithm: BaseHash, fill: impl FnOnce(&mut [u8])) -> Self {
-        let mut bytes = [0; 64];
+        let mut bytes = [0; MAX_DIGEST_SIZE];
         let len = algorithm.digest_size();
         if let Some(digest) = bytes.get_mut(..len) {
             fill(digest);
@@ -55,6 +58,11 @@ pub trait Platform {
 
     /// Signature algorithms that may be offered to a responder.
     fn base_asyms(&self) -> BaseAsyms;
+
+    /// Post-quantum signature algorithms that may be offered to a responder. None by default.
+    fn pqc_asyms(&self) -> PqcAsyms {
+        PqcAsyms::NONE
+    }
 
     /// Starts a hash.
     ///

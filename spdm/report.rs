@@ -3,22 +3,51 @@
 //! How an attestation is set up, and what there is to say about it besides the verdict.
 
 use crate::{
-    algorithms::{BaseAsym, BaseHash},
+    algorithms::{Asym, BaseHash},
     capabilities::Capabilities,
     version::Version,
 };
 
-/// Limits of an attestation.
+/// Which kind of signature algorithm to use where a responder has both (from version 1.4).
+///
+/// The default is [`Preference::ClassicFirst`]. A signature over a fresh nonce cannot be forged later, so there is
+/// nothing to harvest now; a device keeps the identity that it had before its firmware learnt ML-DSA; and its
+/// chain is a tenth of the size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preference {
+    /// A base asymmetric algorithm, or else a post-quantum one.
+    #[default]
+    ClassicFirst,
+    /// A post-quantum algorithm, or else a base asymmetric one.
+    PqcFirst,
+    /// No post-quantum algorithm.
+    ClassicOnly,
+    /// Nothing but a post-quantum algorithm, so nothing below version 1.4.
+    PqcOnly,
+}
+
+/// Limits and policy of an attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How long the whole of it may take, in microseconds. 30 s by default.
     pub deadline_us: u64,
+    /// Which kind of signature algorithm to use.
+    pub signature_preference: Preference,
+    /// Certificate slots that may be used, as a slot mask. All by default.
+    pub slots: u8,
+    /// Whether to leave out what the last attestation with the same workspace and chain buffer has shown, if it
+    /// succeeded: the certificates if their digest is the same, and with a responder that keeps negotiated state
+    /// (CACHE_CAP) all but CHALLENGE. It is so by default.
+    pub cache: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             deadline_us: 30_000_000,
+            signature_preference: Preference::default(),
+            slots: 0xff,
+            cache: true,
         }
     }
 }
@@ -44,12 +73,12 @@ pub struct Negotiated {
     /// Hash algorithm.
     pub base_hash: Option<BaseHash>,
     /// Signature algorithm of the responder.
-    pub base_asym: Option<BaseAsym>,
+    pub asym: Option<Asym>,
     /// Certificate slots that exist; up to version 1.2 those with a chain.
     pub supported_slots: u8,
     /// Certificate slots with a chain.
     pub provisioned_slots: u8,
-    /// The slot whose chain is trusted.
+    /// The slot whose chain is trusted, or [`RAW_KEY_SLOT`](crate::trust::RAW_KEY_SLOT).
     pub slot: Option<u8>,
 }
 

@@ -7,18 +7,23 @@
 
 use crate::{
     capabilities::{Capabilities, GetCapabilities, MIN_DATA_TRANSFER_SIZE},
-    certificate::{split_chain, GetCertificate, Portion, CERTIFICATE_SIZE},
+    certificate::{split_chain, Access, GetCertificate, Portion},
     challenge::{Challenge, CONTEXT_SIZE, NONCE_SIZE},
-    digests::{slot_bit, slots, GetDigests, SlotDigests},
+    chunk::max_message_size,
+    digests::{contains, slot_bit, slots, GetDigests, SlotDigests, SlotKeys},
     error::{Error, Reason, SlotError},
     exchange::Link,
+    kept::{may_have_forgotten, says_so, Kept, Session},
     message::{copy, RequestCode},
-    negotiation::{Algorithms, NegotiateAlgorithms},
+    negotiation::{Algorithms, NegotiateAlgorithms, Offer},
     platform::{Hash, Platform},
     report::{Config, Negotiated, Report},
-    transcript::{challenge_auth_digest, digest_of, Vca, M1},
+    transcript::{digest_of, SignedMessage, Vca, M1},
     transport::Transport,
-    trust::{CertChain, ChainBuffer, ChainError, SignatureError, Signed, TrustAnchor},
+    trust::{
+        CertChain, CertificateModel, ChainBuffer, ChainError, SignatureError, TrustAnchor,
+        RAW_KEY_SLOT,
+    },
     verdict::{Authenticated, TrustedChain, VerifiedSignature},
     version::{GetVersion, Version},
 };
@@ -26,69 +31,80 @@ use crate::{
 /// How often a responder may ask to start over (RequestResynch).
 const MAX_RESYNCHS: usize = 3;
 
-/// What an attestation keeps that is too large for a stack: about 1 KiB, and a running hash `H`.
+/// What an attestation keeps that is too large for a stack, about 1 KiB and a running hash `H`, and what it leaves for
+/// the next attestation of the same responder if it succeeds, a leaf key `K` among that.
 ///
 /// It can be used for one attestation after the other.
-pub struct Workspace<H> {
+pub struct Workspace<H, K> {
     vca: Vca,
     m1: M1<H>,
     digests: SlotDigests,
+    // If it is there, `vca` belongs to it.
+    kept: Option<Kept<K>>,
 }
 
-impl<H: Hash> Workspace<H> {
+impl<H: Hash, K> Workspace<H, K> {
     /// Makes an empty one.
     pub const fn new() -> Self {
         Self {
             vca: Vca::new(),
             m1: M1::new(),
             digests: SlotDigests::new(),
+            kept: None,
         }
     }
 }
 
-impl<H: Hash> Default for Workspace<H> {
+impl<H: Hash, K> Default for Workspace<H, K> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Attests one responder.
-pub struct Requester<'a, T, P: Platform> {
+pub struct Requester<'a, T, P: Platform, K> {
     /// The way to the responder.
     pub transport: &'a mut T,
     /// Hashes, nonces and time.
     pub platform: &'a mut P,
-    /// Where responses are received: its size, or the transport's if that is smaller, becomes
-    /// DataTransferSize. At least 42 bytes.
+    /// Where responses are received. The size of the largest message that can be put together in it becomes
+    /// MaxSPDMmsgSize, and that or the transport's, if it is smaller, DataTransferSize: at least 42 bytes.
     pub buffer: &'a mut [u8],
-    /// Other memory.
-    pub workspace: &'a mut Workspace<P::Hash>,
+    /// Other memory, and what the last attestation of this responder left.
+    pub workspace: &'a mut Workspace<P::Hash, K>,
     /// Limits.
     pub config: Config,
 }
 
-impl<T: Transport, P: Platform> Requester<'_, T, P> {
+impl<T: Transport, P: Platform, K: Clone> Requester<'_, T, P, K> {
     /// Attests the responder.
     ///
     /// `report` is written whatever the outcome. If it is success, `chain` holds the trusted certificate
-    /// chain: its head, RootHash and certificates.
+    /// chain: its head, RootHash and certificates. If it still does so at the next attestation, that may be shorter
+    /// ([`Config::cache`]).
     ///
     /// # Errors
     ///
     /// [`Error`]: why the device is not to be trusted, or could not be asked.
-    pub fn attest<A: TrustAnchor, C: ChainBuffer>(
+    pub fn attest<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         anchor: &mut A,
         chain: &mut C,
         report: &mut Report,
-    ) -> Result<Authenticated<A::LeafKey>, Error> {
+    ) -> Result<Authenticated<K>, Error> {
         *report = Report::default();
-        let buffer = data_transfer_buffer(self.buffer, self.transport)
+        let data_transfer_size = data_transfer_size(self.buffer, self.transport)
             .map_err(|reason| Error::new(reason, RequestCode::GetVersion))?;
         let mut connection = Connection {
-            link: Link::new(self.transport, self.platform, self.config.deadline_us),
-            buffer,
+            link: Link::new(
+                self.transport,
+                self.platform,
+                self.config.deadline_us,
+                data_transfer_size,
+            ),
+            buffer: self.buffer,
             workspace: self.workspace,
+            config: self.config,
             report,
         };
         let result = connection.attest(anchor, chain);
@@ -97,59 +113,120 @@ impl<T: Transport, P: Platform> Requester<'_, T, P> {
     }
 }
 
-/// The part of `buffer` to receive responses in.
-fn data_transfer_buffer<'b>(
-    buffer: &'b mut [u8],
-    transport: &impl Transport,
-) -> Result<&'b mut [u8], Reason> {
-    let len = buffer.len().min(transport.max_message_size());
+/// Size in bytes of the largest response that is received into `buffer` at once.
+fn data_transfer_size(buffer: &[u8], transport: &impl Transport) -> Result<usize, Reason> {
+    let alignment = transport.alignment();
+    let len = max_message_size(buffer.len(), alignment).min(transport.max_message_size());
     // A response of this size must fit with its padding.
-    let len = len & !transport.alignment().saturating_sub(1);
+    let len = len & !alignment.saturating_sub(1);
     match u32::try_from(len) {
-        Ok(MIN_DATA_TRANSFER_SIZE..) => buffer.get_mut(..len).ok_or(Reason::Internal),
+        Ok(MIN_DATA_TRANSFER_SIZE..) => Ok(len),
         _ => Err(Reason::BufferTooSmall),
     }
 }
 
+/// A size as a message has it.
+fn message_size(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
 /// What all states share.
-struct Connection<'a, T, P: Platform> {
+struct Connection<'a, T, P: Platform, K> {
     link: Link<'a, T, P>,
     buffer: &'a mut [u8],
-    workspace: &'a mut Workspace<P::Hash>,
+    workspace: &'a mut Workspace<P::Hash, K>,
+    config: Config,
     report: &'a mut Report,
 }
 
-impl<'a, T: Transport, P: Platform> Connection<'a, T, P> {
-    /// Goes through all states, and starts again if the responder asks for it.
-    fn attest<A: TrustAnchor, C: ChainBuffer>(
+impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
+    /// Goes through all states that nothing is known about, and starts again if the responder asks for it.
+    fn attest<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         anchor: &mut A,
         chain: &mut C,
-    ) -> Result<Authenticated<A::LeafKey>, Error> {
+    ) -> Result<Authenticated<K>, Error> {
+        // A success puts it back. Whatever else happens, nothing is known from here on.
+        let kept = self.workspace.kept.take();
+        let mut kept = kept.filter(|kept| self.config.cache && kept.config == self.config);
+
+        if let Some(last) = &kept {
+            if let Some(connection) = self.resume(last, anchor, chain) {
+                match connection.challenge(anchor) {
+                    Err(error) if may_have_forgotten(error.reason()) => {
+                        kept = kept.filter(|_| says_so(error.reason()));
+                    }
+                    result => return result,
+                }
+            }
+        }
         for _ in 0..MAX_RESYNCHS {
-            match self.attest_once(anchor, chain) {
+            match self.attest_once(kept.as_ref(), anchor, chain) {
                 Err(error) if error.reason() == Reason::RequestResynch => (),
                 result => return result,
             }
         }
-        self.attest_once(anchor, chain)
+        self.attest_once(kept.as_ref(), anchor, chain)
     }
 
-    fn attest_once<A: TrustAnchor, C: ChainBuffer>(
+    fn attest_once<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
+        kept: Option<&Kept<K>>,
         anchor: &mut A,
         chain: &mut C,
-    ) -> Result<Authenticated<A::LeafKey>, Error> {
-        self.get_version()?
+    ) -> Result<Authenticated<K>, Error> {
+        let negotiated = self
+            .get_version()?
             .get_capabilities()?
-            .negotiate_algorithms()?
-            .get_digests()?
-            .get_trusted_chain(anchor, chain)?
-            .challenge(anchor)
+            .negotiate_algorithms()?;
+        let trusted = if negotiated.session.capabilities.raw_key() {
+            negotiated.get_raw_key(anchor)?
+        } else {
+            let digests = negotiated.get_digests()?;
+            match kept.and_then(|kept| digests.trust_again(kept, anchor, chain)) {
+                Some(trusted) => digests.with_chain(trusted),
+                None => digests.get_trusted_chain(anchor, chain)?,
+            }
+        };
+        trusted.challenge(anchor)
+    }
+
+    /// Goes on where the last attestation ended, if the responder keeps what was negotiated and its chain is still
+    /// trusted.
+    fn resume<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
+        &mut self,
+        kept: &Kept<K>,
+        anchor: &mut A,
+        chain: &C,
+    ) -> Option<AfterCertificate<'_, 'a, T, P, K>> {
+        let session = kept.session;
+        if !session.capabilities.keeps_negotiated_state() {
+            return None;
+        }
+        let Connection {
+            link,
+            workspace,
+            report,
+            ..
+        } = &mut *self;
+        let trusted = kept.trust_again(link.platform, anchor, chain.get())?;
+        let base_hash = session.algorithms.base_hash;
+        workspace
+            .m1
+            .start(link.platform, base_hash, &workspace.vca)
+            .ok()?;
+        link.set_capabilities(&session.capabilities);
+        report.negotiated = kept.negotiated;
+        Some(AfterCertificate {
+            connection: self,
+            session,
+            model: kept.model,
+            chain: trusted,
+        })
     }
 
     /// GET_VERSION: always allowed, and forgets everything before it.
-    fn get_version(&mut self) -> Result<AfterVersion<'_, 'a, T, P>, Error> {
+    fn get_version(&mut self) -> Result<AfterVersion<'_, 'a, T, P, K>, Error> {
         self.link.reset();
         self.workspace.vca.clear();
         self.report.negotiated = Negotiated::default();
@@ -168,21 +245,25 @@ impl<'a, T: Transport, P: Platform> Connection<'a, T, P> {
 }
 
 /// The version is known.
-struct AfterVersion<'c, 'a, T, P: Platform> {
-    connection: &'c mut Connection<'a, T, P>,
+struct AfterVersion<'c, 'a, T, P: Platform, K> {
+    connection: &'c mut Connection<'a, T, P, K>,
     version: Version,
 }
 
-impl<'c, 'a, T: Transport, P: Platform> AfterVersion<'c, 'a, T, P> {
-    fn get_capabilities(self) -> Result<AfterCapabilities<'c, 'a, T, P>, Error> {
+impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterVersion<'c, 'a, T, P, K> {
+    fn get_capabilities(self) -> Result<AfterCapabilities<'c, 'a, T, P, K>, Error> {
         let Connection {
             link,
             buffer,
             workspace,
             report,
+            ..
         } = &mut *self.connection;
-        let data_transfer_size = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
-        let request = GetCapabilities::new(self.version, data_transfer_size);
+        let request = GetCapabilities::new(
+            self.version,
+            message_size(link.data_transfer_size()),
+            message_size(link.max_message_size(buffer)),
+        );
         let capabilities: Capabilities = link.exchange(&request, buffer, &mut workspace.vca)?;
         report.negotiated.capabilities = Some(capabilities);
         capabilities
@@ -192,34 +273,40 @@ impl<'c, 'a, T: Transport, P: Platform> AfterVersion<'c, 'a, T, P> {
         Ok(AfterCapabilities {
             connection: self.connection,
             version: self.version,
+            capabilities,
         })
     }
 }
 
 /// The responder's capabilities are known, and suffice.
-struct AfterCapabilities<'c, 'a, T, P: Platform> {
-    connection: &'c mut Connection<'a, T, P>,
+struct AfterCapabilities<'c, 'a, T, P: Platform, K> {
+    connection: &'c mut Connection<'a, T, P, K>,
     version: Version,
+    capabilities: Capabilities,
 }
 
-impl<'c, 'a, T: Transport, P: Platform> AfterCapabilities<'c, 'a, T, P> {
-    fn negotiate_algorithms(self) -> Result<AfterAlgorithms<'c, 'a, T, P>, Error> {
+impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterCapabilities<'c, 'a, T, P, K> {
+    fn negotiate_algorithms(self) -> Result<AfterAlgorithms<'c, 'a, T, P, K>, Error> {
         let fail = |reason| Error::new(reason, RequestCode::NegotiateAlgorithms);
         let Connection {
             link,
             buffer,
             workspace,
+            config,
             report,
         } = &mut *self.connection;
-        let request = NegotiateAlgorithms::new(
+        let offer = Offer::new(
             self.version,
-            link.platform.base_asyms(),
-            link.platform.base_hashes(),
+            link.platform,
+            config.signature_preference,
+            self.capabilities.supported_algorithms(),
+            self.capabilities.multi_key_only(),
         )
         .map_err(fail)?;
+        let request = NegotiateAlgorithms::new(self.version, offer);
         let algorithms = link.exchange(&request, buffer, &mut workspace.vca)?;
         report.negotiated.base_hash = Some(algorithms.base_hash);
-        report.negotiated.base_asym = Some(algorithms.base_asym);
+        report.negotiated.asym = Some(algorithms.asym);
         // Nothing is sent any more that comes before this in a transcript.
         workspace
             .m1
@@ -227,77 +314,100 @@ impl<'c, 'a, T: Transport, P: Platform> AfterCapabilities<'c, 'a, T, P> {
             .map_err(fail)?;
         Ok(AfterAlgorithms {
             connection: self.connection,
-            version: self.version,
-            algorithms,
+            session: Session {
+                version: self.version,
+                capabilities: self.capabilities,
+                algorithms,
+            },
         })
     }
 }
 
 /// The algorithms are known. M1 runs.
-struct AfterAlgorithms<'c, 'a, T, P: Platform> {
-    connection: &'c mut Connection<'a, T, P>,
-    version: Version,
-    algorithms: Algorithms,
+struct AfterAlgorithms<'c, 'a, T, P: Platform, K> {
+    connection: &'c mut Connection<'a, T, P, K>,
+    session: Session,
 }
 
-impl<'c, 'a, T: Transport, P: Platform> AfterAlgorithms<'c, 'a, T, P> {
-    fn get_digests(self) -> Result<AfterDigests<'c, 'a, T, P>, Error> {
+impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterAlgorithms<'c, 'a, T, P, K> {
+    /// Takes the public key that was provisioned for a responder without certificates.
+    fn get_raw_key<A: TrustAnchor<LeafKey = K>>(
+        self,
+        anchor: &mut A,
+    ) -> Result<AfterCertificate<'c, 'a, T, P, K>, Error> {
+        let Algorithms {
+            base_hash, asym, ..
+        } = self.session.algorithms;
+        let chain = TrustedChain::provisioned(anchor, asym, base_hash)
+            .ok_or_else(|| Error::new(Reason::NoPublicKey, RequestCode::Challenge))?;
+        self.connection.report.negotiated.slot = Some(RAW_KEY_SLOT);
+        Ok(AfterCertificate {
+            connection: self.connection,
+            session: self.session,
+            model: CertificateModel::Unknown,
+            chain,
+        })
+    }
+
+    fn get_digests(self) -> Result<AfterDigests<'c, 'a, T, P, K>, Error> {
         let Connection {
             link,
             buffer,
             workspace,
             report,
+            ..
         } = &mut *self.connection;
-        let base_hash = self.algorithms.base_hash;
-        let request = GetDigests::new(self.version, base_hash);
+        let Session {
+            version,
+            algorithms,
+            ..
+        } = self.session;
+        let base_hash = algorithms.base_hash;
+        let request = GetDigests::new(version, base_hash, algorithms.multi_key);
         let digests = link.exchange(&request, buffer, &mut workspace.m1)?;
         report.negotiated.supported_slots = digests.supported;
         report.negotiated.provisioned_slots = digests.provisioned;
-        let provisioned = digests.provisioned;
+        let (provisioned, keys) = (digests.provisioned, digests.keys);
         workspace
             .digests
             .store(&digests, base_hash)
             .map_err(|reason| Error::new(reason, RequestCode::GetDigests))?;
         Ok(AfterDigests {
             connection: self.connection,
-            version: self.version,
-            algorithms: self.algorithms,
+            session: self.session,
             provisioned,
+            keys,
         })
     }
 }
 
 /// The digests of the certificate chains are known.
-struct AfterDigests<'c, 'a, T, P: Platform> {
-    connection: &'c mut Connection<'a, T, P>,
-    version: Version,
-    algorithms: Algorithms,
+struct AfterDigests<'c, 'a, T, P: Platform, K> {
+    connection: &'c mut Connection<'a, T, P, K>,
+    session: Session,
     provisioned: u8,
+    keys: Option<SlotKeys>,
 }
 
-impl<'c, 'a, T: Transport, P: Platform> AfterDigests<'c, 'a, T, P> {
+impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> {
     /// Fetches the chain of one provisioned slot after the other until one is trusted.
     ///
     /// # Errors
     ///
     /// If none is: the most telling of the failures.
-    fn get_trusted_chain<A: TrustAnchor, C: ChainBuffer>(
+    fn get_trusted_chain<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         mut self,
         anchor: &mut A,
         chain: &mut C,
-    ) -> Result<AfterCertificate<'c, 'a, T, P, A::LeafKey>, Error> {
-        let mut failure = Reason::NoProvisionedSlot;
-        for slot in slots(self.provisioned) {
+    ) -> Result<AfterCertificate<'c, 'a, T, P, K>, Error> {
+        let candidates = self.candidates();
+        let mut failure = match candidates {
+            0 => Reason::NoProvisionedSlot,
+            _ => Reason::NoPermittedSlot,
+        };
+        for slot in slots(candidates & self.connection.config.slots) {
             match self.get_chain(slot, anchor, chain) {
-                Ok(trusted) => {
-                    self.connection.report.negotiated.slot = Some(slot);
-                    return Ok(AfterCertificate {
-                        connection: self.connection,
-                        version: self.version,
-                        algorithms: self.algorithms,
-                        chain: trusted,
-                    });
-                }
+                Ok(trusted) => return Ok(self.with_chain(trusted)),
                 Err(reason @ (Reason::Slot { .. } | Reason::Chain { .. })) => {
                     if matches!(
                         reason,
@@ -318,60 +428,129 @@ impl<'c, 'a, T: Transport, P: Platform> AfterDigests<'c, 'a, T, P> {
         Err(Error::new(failure, RequestCode::GetCertificate))
     }
 
+    fn with_chain(self, chain: TrustedChain<K>) -> AfterCertificate<'c, 'a, T, P, K> {
+        let slot = chain.slot();
+        self.connection.report.negotiated.slot = Some(slot);
+        AfterCertificate {
+            model: self.certificate_model(slot),
+            session: self.session,
+            connection: self.connection,
+            chain,
+        }
+    }
+
+    /// Takes the chain of the last attestation, if DIGESTS still names it and it is still trusted.
+    fn trust_again<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
+        &self,
+        kept: &Kept<K>,
+        anchor: &mut A,
+        chain: &C,
+    ) -> Option<TrustedChain<K>> {
+        let slot = kept.chain.slot();
+        let Connection {
+            link, workspace, ..
+        } = &*self.connection;
+        let same = kept.session.version == self.session.version
+            && kept.session.algorithms == self.session.algorithms
+            && contains(self.candidates(), slot)
+            && kept.model == self.certificate_model(slot)
+            && self.keys.is_none_or(|keys| keys.may_be_challenged(slot))
+            && workspace.digests.get(slot) == Some(kept.chain.digest().as_bytes());
+        if !same {
+            return None;
+        }
+        kept.trust_again(link.platform, anchor, chain.get())
+    }
+
+    /// The slots that have certificates.
+    fn candidates(&self) -> u8 {
+        match &self.keys {
+            None => self.provisioned,
+            Some(keys) => slots(self.provisioned)
+                .filter(|slot| keys.model(*slot).is_some())
+                .fold(0, |mask, slot| mask | slot_bit(slot)),
+        }
+    }
+
+    /// The model of the certificates in `slot`.
+    fn certificate_model(&self, slot: u8) -> CertificateModel {
+        let told = self.keys.and_then(|keys| keys.model(slot));
+        told.unwrap_or(match self.session.version {
+            Version::V1_0 | Version::V1_1 => CertificateModel::Unknown,
+            _ if self.session.capabilities.alias_certificates() => CertificateModel::Alias,
+            _ => CertificateModel::Device,
+        })
+    }
+
     /// Fetches the chain of `slot` and has it verified.
     #[inline(never)]
-    fn get_chain<A: TrustAnchor, C: ChainBuffer>(
+    fn get_chain<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         slot: u8,
         anchor: &mut A,
         chain: &mut C,
-    ) -> Result<TrustedChain<A::LeafKey>, Reason> {
+    ) -> Result<TrustedChain<K>, Reason> {
+        let bad_slot = |error| Reason::Slot { slot, error };
+        if self.keys.is_some_and(|keys| !keys.may_be_challenged(slot)) {
+            return Err(bad_slot(SlotError::KeyUsage));
+        }
         self.get_certificate(slot, chain)?;
         let chain = chain.get();
-        let base_hash = self.algorithms.base_hash;
-        let bad_slot = |error| Reason::Slot { slot, error };
+        let Session {
+            version,
+            algorithms: Algorithms {
+                base_hash, asym, ..
+            },
+            ..
+        } = self.session;
 
         let digest = digest_of(self.connection.link.platform, base_hash, &[chain])?;
         if self.connection.workspace.digests.get(slot) != Some(digest.as_bytes()) {
             return Err(bad_slot(SlotError::DigestMismatch));
         }
-        let (root_hash, certificates) = split_chain(chain, base_hash).map_err(bad_slot)?;
+        let (root_hash, certificates) = split_chain(chain, version, base_hash).map_err(bad_slot)?;
         let chain = CertChain {
             slot,
             base_hash,
             root_hash,
             certificates,
-            base_asym: self.algorithms.base_asym,
-            version: self.version.as_byte(),
+            asym,
+            model: self.certificate_model(slot),
+            version: version.as_byte(),
         };
         TrustedChain::verify(anchor, &chain, digest).map_err(|error| Reason::Chain { slot, error })
     }
 
     /// Fetches the chain of `slot` into `chain`, portion by portion.
     fn get_certificate<C: ChainBuffer>(&mut self, slot: u8, chain: &mut C) -> Result<(), Reason> {
-        let largest = self
-            .connection
-            .buffer
-            .len()
-            .saturating_sub(CERTIFICATE_SIZE);
-        let largest = u16::try_from(largest).unwrap_or(u16::MAX);
-
-        let first = self.get_portion(slot, 0, largest)?;
-        // A GET_CERTIFICATE reaches no further than this.
-        let total = u16::try_from(first.len_to_end()).map_err(|_| Reason::Slot {
+        let access = Access {
+            version: self.session.version,
             slot,
-            error: SlotError::TooLarge,
-        })?;
-        let room = chain
-            .reserve(total.into())
-            .map_err(|_| Reason::OutOfMemory)?;
+            large: self.session.version >= Version::V1_4
+                && self.session.capabilities.large_chains(),
+            model: self.keys.and_then(|keys| keys.model(slot)),
+        };
+        let data_transfer_size = self.connection.link.data_transfer_size();
+        let largest = data_transfer_size.saturating_sub(access.certificate_size());
+        let largest = message_size(largest).min(access.max_chain());
+
+        let first = self.get_portion(access, 0, largest)?;
+        let total = first.len_to_end();
+        if total > access.max_chain() {
+            return Err(Reason::Slot {
+                slot,
+                error: SlotError::TooLarge,
+            });
+        }
+        let len = usize::try_from(total).map_err(|_| Reason::OutOfMemory)?;
+        let room = chain.reserve(len).map_err(|_| Reason::OutOfMemory)?;
         let mut room = fill(room, first.bytes)?;
 
         while !room.is_empty() {
-            let left = u16::try_from(room.len()).map_err(|_| Reason::Internal)?;
+            let left = message_size(room.len());
             let offset = total.checked_sub(left).ok_or(Reason::Internal)?;
-            let portion = self.get_portion(slot, offset, left.min(largest))?;
-            if portion.len_to_end() != room.len() {
+            let portion = self.get_portion(access, offset, left.min(largest))?;
+            if portion.len_to_end() != left {
                 return Err(Reason::ChainLengthChanged);
             }
             room = fill(room, portion.bytes)?;
@@ -379,8 +558,14 @@ impl<'c, 'a, T: Transport, P: Platform> AfterDigests<'c, 'a, T, P> {
         Ok(())
     }
 
-    fn get_portion(&mut self, slot: u8, offset: u16, length: u16) -> Result<Portion<'_>, Reason> {
-        let request = GetCertificate::new(self.version, slot, offset, length);
+    fn get_portion(
+        &mut self,
+        access: Access,
+        offset: u32,
+        length: u32,
+    ) -> Result<Portion<'_>, Reason> {
+        let slot = access.slot;
+        let request = GetCertificate::new(access, offset, length);
         let Connection {
             link,
             buffer,
@@ -414,7 +599,7 @@ fn fill<'r>(room: &'r mut [u8], bytes: &[u8]) -> Result<&'r mut [u8], Reason> {
 fn telling(failure: Reason) -> u8 {
     match failure {
         Reason::Slot {
-            error: SlotError::ErrorResponse(_),
+            error: SlotError::ErrorResponse(_) | SlotError::KeyUsage,
             ..
         } => 1,
         Reason::Chain {
@@ -428,27 +613,53 @@ fn telling(failure: Reason) -> u8 {
 
 /// The chain of a slot is trusted.
 struct AfterCertificate<'c, 'a, T, P: Platform, K> {
-    connection: &'c mut Connection<'a, T, P>,
-    version: Version,
-    algorithms: Algorithms,
+    connection: &'c mut Connection<'a, T, P, K>,
+    session: Session,
+    model: CertificateModel,
     chain: TrustedChain<K>,
 }
 
-impl<T: Transport, P: Platform, K> AfterCertificate<'_, '_, T, P, K> {
+impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
+    /// Leaves what is known for the next attestation.
+    #[inline(never)]
+    fn keep(&mut self) {
+        let Connection {
+            workspace,
+            config,
+            report,
+            ..
+        } = &mut *self.connection;
+        workspace.kept = Some(Kept {
+            config: *config,
+            session: self.session,
+            negotiated: report.negotiated,
+            model: self.model,
+            chain: self.chain.clone(),
+        });
+    }
+
     /// Lets the responder prove that it has the key of its chain.
     #[inline(never)]
-    fn challenge<A: TrustAnchor<LeafKey = K>>(self, anchor: &A) -> Result<Authenticated<K>, Error> {
+    fn challenge<A: TrustAnchor<LeafKey = K>>(
+        mut self,
+        anchor: &A,
+    ) -> Result<Authenticated<K>, Error> {
         let fail = |reason| Error::new(reason, RequestCode::Challenge);
         let Connection {
             link,
             buffer,
             workspace,
             ..
-        } = self.connection;
+        } = &mut *self.connection;
+        let Session {
+            version,
+            algorithms,
+            ..
+        } = self.session;
         let request = Challenge::new(
-            self.version,
+            version,
             self.chain.slot(),
-            self.algorithms,
+            algorithms,
             nonce(link.platform),
             requester_context(link.platform),
         );
@@ -458,18 +669,12 @@ impl<T: Transport, P: Platform, K> AfterCertificate<'_, '_, T, P, K> {
         }
 
         let Algorithms {
-            base_hash,
-            base_asym,
-            ..
-        } = self.algorithms;
+            base_hash, asym, ..
+        } = algorithms;
         let transcript = workspace.m1.finish().map_err(fail)?;
-        let digest = challenge_auth_digest(link.platform, self.version, base_hash, &transcript)
+        let message = SignedMessage::challenge_auth(link.platform, version, base_hash, &transcript)
             .map_err(fail)?;
-        let signed = Signed {
-            base_asym,
-            base_hash,
-            digest: &digest,
-        };
+        let signed = message.signed(asym, base_hash);
         let signature = VerifiedSignature::verify(anchor, &self.chain, &signed, response.signature)
             .map_err(|error| {
                 fail(match error {
@@ -477,6 +682,9 @@ impl<T: Transport, P: Platform, K> AfterCertificate<'_, '_, T, P, K> {
                     SignatureError::Internal => Reason::SignatureNotChecked,
                 })
             })?;
+        if self.connection.config.cache {
+            self.keep();
+        }
         Ok(Authenticated::new(self.chain, signature))
     }
 }
@@ -504,45 +712,43 @@ mod tests {
 
     use super::*;
     use crate::{
-        algorithms::{BaseAsym, BaseHash},
+        algorithms::{Asym, BaseAsym, BaseHash},
         digests::contains,
         report::Stats,
         testing::{
-            Bench, Certificates, Instead, CHALLENGE, GET_CAPABILITIES, GET_CERTIFICATE,
-            GET_DIGESTS, GET_VERSION, GOOD_KEY, NEGOTIATE_ALGORITHMS, VERSIONS,
+            each_version, Bench, Certificates, Instead, CHALLENGE, GET_CAPABILITIES,
+            GET_CERTIFICATE, GET_DIGESTS, GET_VERSION, GOOD_KEY, NEGOTIATE_ALGORITHMS, VERSIONS,
         },
     };
 
-    #[test]
-    fn every_version_with_every_algorithm() {
-        for version in VERSIONS {
-            for base_hash in BaseHash::ALL {
-                for base_asym in BaseAsym::ALL {
-                    let mut bench = Bench::new(version);
-                    bench.responder.base_hash = base_hash;
-                    bench.responder.base_asym = base_asym;
-                    let verdict = bench.attest().unwrap();
-                    assert_eq!(verdict.slot(), 0);
-                    assert_eq!(verdict.leaf_key(), &GOOD_KEY);
-                    assert_eq!(verdict.into_leaf_key(), GOOD_KEY);
+    each_version!(every_version_with_every_algorithm);
+    fn every_version_with_every_algorithm(version: Version) {
+        for base_hash in BaseHash::ALL {
+            for base_asym in BaseAsym::ALL {
+                let mut bench = Bench::new(version);
+                bench.responder.base_hash = base_hash;
+                bench.responder.base_asym = base_asym;
+                let verdict = bench.attest().unwrap();
+                assert_eq!(verdict.slot(), 0);
+                assert_eq!(verdict.leaf_key(), &GOOD_KEY);
+                assert_eq!(verdict.into_leaf_key(), GOOD_KEY);
 
-                    let capabilities = bench.report.negotiated.capabilities;
-                    assert_eq!(capabilities.unwrap().flags(), 6);
-                    assert_eq!(
-                        bench.report.negotiated,
-                        Negotiated {
-                            version: Some(version),
-                            capabilities,
-                            base_hash: Some(base_hash),
-                            base_asym: Some(base_asym),
-                            supported_slots: 1,
-                            provisioned_slots: 1,
-                            slot: Some(0),
-                        }
-                    );
-                    assert_eq!(bench.report.untrusted_slots, 0);
-                    assert_eq!(bench.chain_bytes(), bench.responder.chain(0));
-                }
+                let capabilities = bench.report.negotiated.capabilities;
+                assert_eq!(capabilities.unwrap().flags(), 6);
+                assert_eq!(
+                    bench.report.negotiated,
+                    Negotiated {
+                        version: Some(version),
+                        capabilities,
+                        base_hash: Some(base_hash),
+                        asym: Some(Asym::Base(base_asym)),
+                        supported_slots: 1,
+                        provisioned_slots: 1,
+                        slot: Some(0),
+                    }
+                );
+                assert_eq!(bench.report.untrusted_slots, 0);
+                assert_eq!(bench.chain_bytes(), bench.responder.chain(0));
             }
         }
     }
@@ -579,38 +785,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_workspace_is_used_again() {
-        let mut bench = Bench::new(Version::V1_2);
-        for _ in 0..3 {
+    each_version!(a_workspace_is_used_again);
+    fn a_workspace_is_used_again(version: Version) {
+        let mut bench = Bench::new(version);
+        for exchanges in [6, 5, 5] {
             bench.succeeds(0);
-            assert_eq!(bench.report.stats.exchanges, 6);
+            assert_eq!(bench.report.stats.exchanges, exchanges);
         }
     }
 
-    #[test]
-    fn data_transfer_size_is_the_buffers() {
-        for (buffer_size, max_message_size, alignment, told) in [
-            (4096, 5000, 4, 4096),
-            (5000, 4096, 4, 4096),
-            (4099, 5000, 4, 4096),
-            (4099, 5000, 1, 4099),
+    each_version!(data_transfer_size_is_the_buffers: V1_2 V1_3 V1_4);
+    fn data_transfer_size_is_the_buffers(version: Version) {
+        for (buffer_size, max_message_size, alignment, at_once, in_chunks) in [
+            (4096, 5000, 4, 4072, 4074),
+            (5000, 4096, 4, 4096, 4978),
+            (4099, 5000, 4, 4076, 4077),
+            (4099, 5000, 1, 4083, 4083),
+            (10_000, 44, 1, 44, 9984),
         ] {
-            let mut bench = Bench::new(Version::V1_2);
+            let mut bench = Bench::new(version);
             bench.buffer_size = buffer_size;
             bench.max_message_size = max_message_size;
             bench.alignment = alignment;
+            bench.responder.flags |= 1 << 17;
             bench.succeeds(0);
             let request = &bench.responder.requests[1];
-            assert_eq!(request[12..16], u32::to_le_bytes(told));
-            assert_eq!(request[16..20], u32::to_le_bytes(told));
+            assert_eq!(request[12..16], u32::to_le_bytes(at_once));
+            assert_eq!(request[16..20], u32::to_le_bytes(in_chunks));
         }
     }
 
-    #[test]
-    fn buffer_too_small() {
-        for (buffer_size, max_message_size) in [(0, 4096), (41, 4096), (43, 4096), (4096, 41)] {
-            let mut bench = Bench::new(Version::V1_2);
+    each_version!(buffer_too_small);
+    fn buffer_too_small(version: Version) {
+        for (buffer_size, max_message_size) in [(0, 4096), (42, 4096), (65, 4096), (4096, 41)] {
+            let mut bench = Bench::new(version);
             bench.buffer_size = buffer_size;
             bench.max_message_size = max_message_size;
             bench.fails("buffer-too-small: GET_VERSION");
@@ -618,15 +826,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn buffer_just_large_enough() {
+    each_version!(buffer_just_large_enough: V1_0 V1_1 V1_2);
+    fn buffer_just_large_enough(version: Version) {
         // CHALLENGE_AUTH: 4 + 32 + 32 + 2 + 64 bytes, and 2 of padding.
-        let mut bench = Bench::new(Version::V1_2);
+        let mut bench = Bench::new(version);
         bench.responder.base_hash = BaseHash::Sha256;
         bench.responder.base_asym = BaseAsym::EcdsaP256;
-        bench.buffer_size = 136;
+        bench.buffer_size = 158;
         bench.succeeds(0);
-        bench.buffer_size = 132;
+        bench.buffer_size = 157;
         bench.fails("response-too-large: CHALLENGE");
     }
 
@@ -645,19 +853,17 @@ mod tests {
         bench
     }
 
-    #[test]
-    fn slots_are_tried_in_order_until_one_is_trusted() {
-        for version in VERSIONS {
-            for good in 0..8 {
-                let mut bench = with_slots(version, 0xff, 1 << good);
-                bench.succeeds(good);
-                assert_eq!(bench.report.negotiated.slot, Some(good));
-                assert_eq!(bench.report.untrusted_slots, (1 << good) - 1);
-                assert!(bench.anchor.seen.iter().copied().eq(0..=good));
-                assert_eq!(bench.chain_bytes(), bench.responder.chain(good.into()));
-                let challenge = bench.responder.requests.last().unwrap();
-                assert_eq!(challenge[1..3], [CHALLENGE, good]);
-            }
+    each_version!(slots_are_tried_in_order_until_one_is_trusted);
+    fn slots_are_tried_in_order_until_one_is_trusted(version: Version) {
+        for good in 0..8 {
+            let mut bench = with_slots(version, 0xff, 1 << good);
+            bench.succeeds(good);
+            assert_eq!(bench.report.negotiated.slot, Some(good));
+            assert_eq!(bench.report.untrusted_slots, (1 << good) - 1);
+            assert!(bench.anchor.seen.iter().copied().eq(0..=good));
+            assert_eq!(bench.chain_bytes(), bench.responder.chain(good.into()));
+            let challenge = bench.responder.requests.last().unwrap();
+            assert_eq!(challenge[1..3], [CHALLENGE, good]);
         }
     }
 
@@ -669,9 +875,9 @@ mod tests {
         assert_eq!(bench.anchor.seen, [2, 4, 7]);
     }
 
-    #[test]
-    fn no_slot_is_trusted() {
-        let mut bench = with_slots(Version::V1_2, 0b0000_1110, 0);
+    each_version!(no_slot_is_trusted);
+    fn no_slot_is_trusted(version: Version) {
+        let mut bench = with_slots(version, 0b0000_1110, 0);
         bench.fails("untrusted-root: slot 1");
         assert_eq!(bench.report.untrusted_slots, 0b0000_1110);
         assert_eq!(bench.report.negotiated.slot, None);
@@ -679,35 +885,54 @@ mod tests {
         assert!(!bench.responder.codes().contains(&CHALLENGE));
     }
 
-    #[test]
-    fn the_most_telling_failure_is_reported() {
-        let mut bench = with_slots(Version::V1_2, 0b0000_1111, 0);
+    each_version!(slots_that_the_configuration_rules_out_are_left_out);
+    fn slots_that_the_configuration_rules_out_are_left_out(version: Version) {
+        for (slots, used) in [
+            (0xff, 0),
+            (0b1111_1110, 3),
+            (0b1000_0000, 7),
+            (0b1000_1000, 3),
+        ] {
+            let mut bench = with_slots(version, 0b1000_1001, 0b1000_1001);
+            bench.config.slots = slots;
+            bench.succeeds(used);
+            assert_eq!(bench.anchor.seen, [used]);
+        }
+        let mut bench = with_slots(version, 0b1000_1001, 0b1000_1001);
+        bench.config.slots = 0b0111_0110;
+        bench.fails("no-permitted-slot: GET_CERTIFICATE");
+        assert!(!bench.responder.codes().contains(&GET_CERTIFICATE));
+    }
+
+    each_version!(the_most_telling_failure_is_reported);
+    fn the_most_telling_failure_is_reported(version: Version) {
+        let mut bench = with_slots(version, 0b0000_1111, 0);
         bench.anchor.refused = vec![(1, ChainError::Expired), (3, ChainError::LeafIsCa)];
         bench.fails("certificate-expired: slot 1");
         assert_eq!(bench.report.untrusted_slots, 0b0000_0101);
 
         // Slot 0 is refused, slot 1 is of another owner.
-        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0);
+        let mut bench = with_slots(version, 0b0000_0011, 0);
         bench.responder.instead = Some(Box::new(|responder, request| {
             (request[1..3] == [GET_CERTIFICATE, 0])
                 .then(|| Instead::Response(responder.error(0x0c, &[])))
         }));
         bench.fails("untrusted-root: slot 1");
 
-        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0);
+        let mut bench = with_slots(version, 0b0000_0011, 0);
         bench.responder.edit_chain = Some(|chain| chain[0] ^= 1);
         bench.fails("chain-length-mismatch: slot 0");
     }
 
-    #[test]
-    fn a_bad_slot_does_not_spoil_a_good_one() {
+    each_version!(a_bad_slot_does_not_spoil_a_good_one);
+    fn a_bad_slot_does_not_spoil_a_good_one(version: Version) {
         // Refused in the first portion, and in the second.
         for offset in [0, 200] {
-            let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0b0000_0010);
+            let mut bench = with_slots(version, 0b0000_0011, 0b0000_0010);
             bench.responder.portion = 200;
             bench.responder.instead = Some(Box::new(move |responder, request| {
                 request
-                    .starts_with(&[0x12, GET_CERTIFICATE, 0, 0, offset])
+                    .starts_with(&[version.as_byte(), GET_CERTIFICATE, 0, 0, offset])
                     .then(|| Instead::Response(responder.error(0x0c, &[])))
             }));
             bench.succeeds(1);
@@ -715,16 +940,16 @@ mod tests {
         }
 
         let mut bench =
-            with_slots(Version::V1_2, 0b0000_0011, 0b0000_0011).lie(GET_DIGESTS, |response| {
+            with_slots(version, 0b0000_0011, 0b0000_0011).lie(GET_DIGESTS, |response| {
                 response[4] ^= 1;
             });
         bench.succeeds(1);
     }
 
-    #[test]
-    fn a_bad_signature_is_final() {
+    each_version!(a_bad_signature_is_final);
+    fn a_bad_signature_is_final(version: Version) {
         let mut bench =
-            with_slots(Version::V1_2, 0b0000_0011, 0b0000_0011).tamper(CHALLENGE, |response| {
+            with_slots(version, 0b0000_0011, 0b0000_0011).tamper(CHALLENGE, |response| {
                 *response.last_mut().unwrap() ^= 1;
             });
         bench.fails("bad-signature: CHALLENGE");
@@ -734,9 +959,9 @@ mod tests {
         assert_eq!(bench.report.negotiated.slot, Some(0));
     }
 
-    #[test]
-    fn a_broken_link_is_final() {
-        let mut bench = with_slots(Version::V1_2, 0b0000_0011, 0b0000_0010);
+    each_version!(a_broken_link_is_final);
+    fn a_broken_link_is_final(version: Version) {
+        let mut bench = with_slots(version, 0b0000_0011, 0b0000_0010);
         bench.responder.instead = Some(Box::new(|_, request| {
             (request[1..3] == [GET_CERTIFICATE, 0])
                 .then_some(Instead::Failure(crate::transport::TransportError::Timeout))
@@ -772,60 +997,56 @@ mod tests {
         assert_eq!(bench.timeouts, expected);
     }
 
-    #[test]
-    fn every_truncation_is_refused() {
-        for version in VERSIONS {
-            let codes: Vec<u8> = {
-                let mut bench = Bench::new(version);
-                bench.succeeds(0);
-                bench.responder.codes()
-            };
-            for code in codes {
-                let mut len = 0;
-                loop {
-                    let whole = Rc::new(Cell::new(false));
-                    let seen = whole.clone();
-                    let mut bench = Bench::new(version).tamper(code, move |response| {
-                        seen.set(len >= response.len());
-                        response.truncate(len);
-                    });
-                    bench.alignment = 1;
-                    let result = bench.attest();
-                    if whole.get() {
-                        assert!(result.is_ok());
-                        break;
-                    }
-                    let name = result.err().unwrap().name();
-                    assert_eq!(name, "truncated-response");
-                    len += 1;
+    each_version!(every_truncation_is_refused);
+    fn every_truncation_is_refused(version: Version) {
+        let codes: Vec<u8> = {
+            let mut bench = Bench::new(version);
+            bench.succeeds(0);
+            bench.responder.codes()
+        };
+        for code in codes {
+            let mut len = 0;
+            loop {
+                let whole = Rc::new(Cell::new(false));
+                let seen = whole.clone();
+                let mut bench = Bench::new(version).tamper(code, move |response| {
+                    seen.set(len >= response.len());
+                    response.truncate(len);
+                });
+                bench.alignment = 1;
+                let result = bench.attest();
+                if whole.get() {
+                    assert!(result.is_ok());
+                    break;
                 }
+                let name = result.err().unwrap().name();
+                assert_eq!(name, "truncated-response");
+                len += 1;
             }
         }
     }
 
-    #[test]
-    fn every_bit_counts() {
-        for version in VERSIONS {
-            let responses = Rc::new(RefCell::new(Vec::new()));
-            let seen = responses.clone();
-            let mut bench = Bench::new(version);
-            bench.responder.slots[0].as_mut().unwrap().between.clear();
-            bench.responder.opaque_data = vec![1, 2, 3, 4];
-            bench.tamper = Some(Box::new(move |code, response| {
-                seen.borrow_mut().push((code, response.len()));
-            }));
-            bench.succeeds(0);
-            for &(code, len) in responses.borrow().iter() {
-                for (at, bit) in (0..len).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
-                    let mut bench = Bench::new(version).tamper(code, move |response| {
-                        if let Some(byte) = response.get_mut(at) {
-                            *byte ^= 1 << bit;
-                        }
-                    });
-                    bench.responder.slots[0].as_mut().unwrap().between.clear();
-                    bench.responder.opaque_data = vec![1, 2, 3, 4];
-                    assert!(bench.attest().is_err(), "{code:#x}: byte {at}, bit {bit}");
-                }
+    each_version!(every_bit_counts);
+    fn every_bit_counts(version: Version) {
+        let responses = Rc::new(RefCell::new(Vec::new()));
+        let seen = responses.clone();
+        let mut bench = Bench::new(version);
+        bench.responder.slots[0].as_mut().unwrap().between.clear();
+        bench.responder.opaque_data = vec![1, 2, 3, 4];
+        bench.tamper = Some(Box::new(move |code, response| {
+            seen.borrow_mut().push((code, response.len()));
+        }));
+        bench.succeeds(0);
+        for &(code, len) in responses.borrow().iter() {
+            for (at, bit) in (0..len).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                let mut bench = Bench::new(version).tamper(code, move |response| {
+                    if let Some(byte) = response.get_mut(at) {
+                        *byte ^= 1 << bit;
+                    }
+                });
+                bench.responder.slots[0].as_mut().unwrap().between.clear();
+                bench.responder.opaque_data = vec![1, 2, 3, 4];
+                assert!(bench.attest().is_err(), "{code:#x}: byte {at}, bit {bit}");
             }
         }
     }
@@ -863,7 +1084,7 @@ mod tests {
         let random = Rc::new(RefCell::new(Random(0x5bd1_e995)));
         let mut names = std::collections::BTreeSet::new();
         for nth in 0..20_000 {
-            let mut bench = Bench::new(VERSIONS[nth % 4]);
+            let mut bench = Bench::new(VERSIONS[nth % VERSIONS.len()]);
             bench.responder.slots[1] = Some(Certificates::of_another_owner());
             let targets = [(); 2].map(|()| random.borrow_mut().below(6));
             let lies = random.clone();

@@ -3,7 +3,7 @@
 //! Requester of the Security Protocol and Data Model (DMTF DSP0274).
 //!
 //! It attests a responder: negotiates version, capabilities and algorithms, fetches the certificate chains,
-//! has one of them verified and challenges its key. Versions 1.0 to 1.3.
+//! has one of them verified and challenges its key. Versions 1.0 to 1.4.
 //!
 //! The crate is the protocol alone. A [`Transport`] carries its messages, a [`Platform`] has hashes, nonces
 //! and time, a [`TrustAnchor`] judges certificate chains and signatures, and every buffer is the caller's.
@@ -34,9 +34,11 @@ pub mod version;
 
 mod certificate;
 mod challenge;
+mod chunk;
 mod digests;
 mod error_response;
 mod exchange;
+mod kept;
 mod negotiation;
 mod transcript;
 
@@ -44,15 +46,20 @@ mod transcript;
 mod testing;
 
 pub use crate::{
-    algorithms::{BaseAsym, BaseAsyms, BaseHash, BaseHashes},
+    algorithms::{
+        Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms, SupportedAlgorithms,
+    },
     capabilities::Capabilities,
     error::{Error, ErrorCode, Reason, SlotError},
     message::RequestCode,
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
-    report::{Config, Negotiated, Report, Stats},
+    report::{Config, Negotiated, Preference, Report, Stats},
     requester::{Requester, Workspace},
     transport::{Transport, TransportError},
-    trust::{CertChain, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed, TrustAnchor},
+    trust::{
+        CertChain, CertificateModel, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed,
+        TrustAnchor,
+    },
     verdict::Authenticated,
     version::Version,
 };

@@ -18,13 +18,16 @@ use std::{
 use sha2::Digest as _;
 
 use crate::{
-    algorithms::{BaseAsym, BaseAsyms, BaseHash, BaseHashes},
+    algorithms::{Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms},
     error::Error,
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
     report::{Config, Report},
     requester::{Requester, Workspace},
     transport::{Transport, TransportError},
-    trust::{CertChain, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed, TrustAnchor},
+    trust::{
+        CertChain, CertificateModel, ChainBuffer, ChainError, OutOfMemory, SignatureError, Signed,
+        TrustAnchor,
+    },
     verdict::Authenticated,
     version::Version,
 };
@@ -33,11 +36,14 @@ pub(crate) const GET_DIGESTS: u8 = 0x81;
 pub(crate) const GET_CERTIFICATE: u8 = 0x82;
 pub(crate) const CHALLENGE: u8 = 0x83;
 pub(crate) const GET_VERSION: u8 = 0x84;
+pub(crate) const CHUNK_SEND: u8 = 0x85;
+pub(crate) const CHUNK_GET: u8 = 0x86;
 pub(crate) const GET_CAPABILITIES: u8 = 0xe1;
 pub(crate) const NEGOTIATE_ALGORITHMS: u8 = 0xe3;
 pub(crate) const RESPOND_IF_READY: u8 = 0xff;
 
 pub(crate) const BUSY: u8 = 0x03;
+pub(crate) const LARGE_RESPONSE: u8 = 0x0f;
 pub(crate) const RESPONSE_NOT_READY: u8 = 0x42;
 pub(crate) const REQUEST_RESYNCH: u8 = 0x43;
 
@@ -102,6 +108,7 @@ pub(crate) struct TestPlatform {
     pub(crate) clock: Rc<Cell<u64>>,
     pub(crate) base_hashes: BaseHashes,
     pub(crate) base_asyms: BaseAsyms,
+    pub(crate) pqc_asyms: PqcAsyms,
     /// Whether hashes turn out to be missing.
     pub(crate) hashes_missing: bool,
     /// Whether somebody cancels the attestation when it waits.
@@ -120,6 +127,10 @@ impl Platform for TestPlatform {
 
     fn base_asyms(&self) -> BaseAsyms {
         self.base_asyms
+    }
+
+    fn pqc_asyms(&self) -> PqcAsyms {
+        self.pqc_asyms
     }
 
     fn hash(&self, algorithm: BaseHash) -> Result<TestHash, Unsupported> {
@@ -160,6 +171,8 @@ pub(crate) struct Signing {
     /// "dmtf-spdm-v1.2.*", or another version's. `None`: that of the connection.
     pub(crate) prefix: Option<String>,
     pub(crate) context: String,
+    /// The context string of ML-DSA.
+    pub(crate) ctx: String,
 }
 
 pub(crate) type OnRequest = Box<dyn FnMut(&mut Responder, &[u8]) -> Option<Instead>>;
@@ -207,11 +220,22 @@ pub(crate) struct Responder {
     pub(crate) max_spdm_msg_size: u32,
     pub(crate) base_hash: BaseHash,
     pub(crate) base_asym: BaseAsym,
+    /// Selected in place of `base_asym` where it is offered.
+    pub(crate) pqc_asym: Option<PqcAsym>,
+    /// Whether `base_asym` goes first where both are offered.
+    pub(crate) classic_first: bool,
+    pub(crate) extended_flags: u16,
+    /// SupportedAlgorithms, from BaseAsymAlgo on, and what follows it.
+    pub(crate) supported_algorithms: Option<([u32; 3], Vec<u8>)>,
+    /// KeyPairID, CertificateInfo and KeyUsageMask of each slot, in a multi-key connection.
+    pub(crate) keys: [(u8, u8, u16); 8],
     pub(crate) slots: [Option<Certificates>; 8],
     /// Slots without certificates.
     pub(crate) empty_slots: u8,
     /// Largest portion that it hands out.
     pub(crate) portion: usize,
+    /// Largest message that it can send at once.
+    pub(crate) transmit_size: usize,
     pub(crate) opaque_data: Vec<u8>,
     pub(crate) signing: Signing,
     /// Changes a chain, before it is hashed for DIGESTS and CHALLENGE_AUTH.
@@ -227,7 +251,19 @@ pub(crate) struct Responder {
     pub(crate) requests: Vec<Vec<u8>>,
     pending: Option<Vec<u8>>,
     version: u8,
+    asym: Asym,
     transcript: Vec<u8>,
+    /// How much of the transcript is VCA.
+    vca_len: usize,
+    /// What the requester can receive at once, if it has CHUNK_CAP.
+    data_transfer_size_of_requester: Option<usize>,
+    /// A large response that has yet to be fetched, and how much of it has been.
+    large_response: Option<(Vec<u8>, usize)>,
+    /// A large request that is coming.
+    large_request: Vec<u8>,
+    /// Handle of the last large response, and number of the next chunk.
+    chunk_handle: u8,
+    chunk_number: u32,
 }
 
 impl Responder {
@@ -241,6 +277,11 @@ impl Responder {
             max_spdm_msg_size: 4096,
             base_hash: BaseHash::Sha384,
             base_asym: BaseAsym::EcdsaP384,
+            pqc_asym: None,
+            classic_first: false,
+            extended_flags: 0,
+            supported_algorithms: None,
+            keys: [1, 2, 3, 4, 5, 6, 7, 8].map(|id| (id, 1, 0x0002)),
             slots: [
                 Some(Certificates::good()),
                 None,
@@ -253,10 +294,12 @@ impl Responder {
             ],
             empty_slots: 0,
             portion: usize::MAX,
+            transmit_size: usize::MAX,
             opaque_data: Vec::new(),
             signing: Signing {
                 prefix: None,
                 context: "responder-challenge_auth signing".to_string(),
+                ctx: "responder-challenge_auth signing".to_string(),
             },
             edit_chain: None,
             edit_transcript: None,
@@ -265,7 +308,14 @@ impl Responder {
             requests: Vec::new(),
             pending: None,
             version: 0x10,
+            asym: Asym::Base(BaseAsym::EcdsaP384),
             transcript: Vec::new(),
+            vca_len: 0,
+            data_transfer_size_of_requester: None,
+            large_response: None,
+            large_request: Vec::new(),
+            chunk_handle: 0x40,
+            chunk_number: 0,
         }
     }
 
@@ -283,8 +333,12 @@ impl Responder {
         chain.extend(&certificates.root);
         chain.extend(&certificates.between);
         chain.extend(certificates.key);
-        let len = (chain.len() as u16).to_le_bytes();
-        chain[..2].copy_from_slice(&len);
+        let len = (chain.len() as u32).to_le_bytes();
+        if self.version >= 0x14 {
+            chain[..4].copy_from_slice(&len);
+        } else {
+            chain[..2].copy_from_slice(&len[..2]);
+        }
         if let Some(edit) = self.edit_chain {
             edit(&mut chain);
         }
@@ -300,6 +354,104 @@ impl Responder {
 
     fn respond(&mut self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
         self.requests.push(request.to_vec());
+        let mut response = self.answer(request)?;
+        let limit = self.transmit_limit();
+        if self.chunks() && response.len() > limit {
+            if response[1] == 0x05 {
+                // It stands for both, the acknowledgement and the response.
+                response.drain(..self.number_end());
+            }
+            response = self.large(response);
+        }
+        Ok(response)
+    }
+
+    /// Whether both sides can do chunks.
+    fn chunks(&self) -> bool {
+        const CHUNK_CAP: u32 = 1 << 17;
+        self.version >= 0x12
+            && self.flags & CHUNK_CAP != 0
+            && self.data_transfer_size_of_requester.is_some()
+    }
+
+    fn transmit_limit(&self) -> usize {
+        let limit = self.data_transfer_size_of_requester.unwrap_or(usize::MAX);
+        limit.min(self.transmit_size)
+    }
+
+    /// Where ChunkSeqNo of a CHUNK_SEND_ACK ends.
+    fn number_end(&self) -> usize {
+        if self.version >= 0x14 {
+            8
+        } else {
+            6
+        }
+    }
+
+    /// Keeps `response` to be fetched.
+    pub(crate) fn large(&mut self, response: Vec<u8>) -> Vec<u8> {
+        self.large_response = Some((response, 0));
+        self.chunk_handle = self.chunk_handle.wrapping_add(1);
+        self.chunk_number = 0;
+        self.error(LARGE_RESPONSE, &[self.chunk_handle])
+    }
+
+    /// CHUNK_RESPONSE.
+    fn chunk(&mut self, request: &[u8]) -> Vec<u8> {
+        let mut expected = vec![self.version, CHUNK_GET, 0, self.chunk_handle];
+        expected.extend(&self.chunk_number.to_le_bytes()[..self.number_end() - 4]);
+        assert_eq!(request, expected);
+        let limit = self.transmit_limit();
+        let (response, sent) = self.large_response.as_mut().expect("no large response");
+        let mut message = vec![self.version, 0x06, 0, self.chunk_handle];
+        message.extend(self.chunk_number.to_le_bytes());
+        message.extend([0; 4]);
+        if self.chunk_number == 0 {
+            message.extend((response.len() as u32).to_le_bytes());
+        }
+        let chunk = &response[*sent..response.len().min(*sent + limit - message.len())];
+        message[8..12].copy_from_slice(&(chunk.len() as u32).to_le_bytes());
+        message.extend(chunk);
+        *sent += chunk.len();
+        if *sent == response.len() {
+            message[2] = 1;
+            self.large_response = None;
+        }
+        self.chunk_number += 1;
+        message
+    }
+
+    /// CHUNK_SEND_ACK.
+    fn chunk_ack(&mut self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
+        assert!(request.len() <= self.data_transfer_size as usize);
+        let number = u32::from_le_bytes(request[4..8].try_into().unwrap());
+        let size = u32::from_le_bytes(request[8..12].try_into().unwrap());
+        let mut chunk = &request[12..];
+        if number == 0 {
+            let total = u32::from_le_bytes(request[12..16].try_into().unwrap());
+            assert!(total > self.data_transfer_size);
+            chunk = &request[16..];
+            self.large_request.clear();
+            self.chunk_number = 0;
+        }
+        assert_eq!(number, self.chunk_number);
+        assert_eq!(chunk.len(), size as usize);
+        self.chunk_number += 1;
+        self.large_request.extend(chunk);
+        let mut message = vec![self.version, 0x05, 0, request[3]];
+        message.extend(&request[4..self.number_end()]);
+        match request[2] {
+            0 => assert_eq!(request.len(), self.data_transfer_size.min(64) as usize),
+            1 => {
+                let whole = core::mem::take(&mut self.large_request);
+                message.extend(self.answer(&whole)?);
+            }
+            attributes => panic!("unknown attributes {attributes:#x}"),
+        }
+        Ok(message)
+    }
+
+    fn answer(&mut self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
         if let Some(mut instead) = self.instead.take() {
             let instruction = instead(self, request);
             self.instead = Some(instead);
@@ -309,11 +461,16 @@ impl Responder {
                 None => (),
             }
         }
-        if request[1] == RESPOND_IF_READY {
-            let pending = self.pending.take().expect("nothing to be ready for");
-            return Ok(self.honest(&pending));
+        let pending = match request[1] {
+            RESPOND_IF_READY => Some(self.pending.take().expect("nothing to be ready for")),
+            _ => None,
+        };
+        let request = pending.as_deref().unwrap_or(request);
+        match request[1] {
+            CHUNK_GET => Ok(self.chunk(request)),
+            CHUNK_SEND => self.chunk_ack(request),
+            _ => Ok(self.honest(request)),
         }
-        Ok(self.honest(request))
     }
 
     /// The error code and version of the ERROR that a request deserves.
@@ -326,8 +483,18 @@ impl Responder {
                 (!versions.any(|version| version == request[0])).then_some((VERSION_MISMATCH, 0x10))
             }
             GET_CERTIFICATE | CHALLENGE => {
-                let slot = usize::from(request[2]);
+                if request[1..3] == [CHALLENGE, 0xff] {
+                    return None;
+                }
+                // LARGE_RESP_CAP.
+                if request[2] & 0x80 != 0 && !(self.version >= 0x14 && self.flags >> 31 == 1) {
+                    return Some((INVALID_REQUEST, self.version));
+                }
+                let slot = usize::from(request[2] & 0x0f);
                 let offset = match request[1] {
+                    GET_CERTIFICATE if request[2] & 0x80 != 0 => {
+                        u32::from_le_bytes(request[8..12].try_into().unwrap()) as usize
+                    }
                     GET_CERTIFICATE => u16::from_le_bytes([request[4], request[5]]).into(),
                     _ => 0,
                 };
@@ -338,7 +505,7 @@ impl Responder {
         }
     }
 
-    fn honest(&mut self, request: &[u8]) -> Vec<u8> {
+    pub(crate) fn honest(&mut self, request: &[u8]) -> Vec<u8> {
         if let Some((error, version)) = self.objection(request) {
             return vec![version, 0x7f, error, 0];
         }
@@ -356,8 +523,13 @@ impl Responder {
         }
         self.transcript.extend(request);
         self.transcript.extend(&response);
+        if request[1] == NEGOTIATE_ALGORITHMS {
+            self.vca_len = self.transcript.len();
+        }
         if signed {
             let mut transcript = self.transcript.clone();
+            // The next one begins with the same VCA.
+            self.transcript.truncate(self.vca_len);
             if let Some(edit) = self.edit_transcript {
                 edit(&mut transcript);
             }
@@ -386,14 +558,29 @@ impl Responder {
             _ => 20,
         };
         assert_eq!(request.len(), len);
-        assert_eq!(request[2..4], [0, 0]);
+        // SupportedAlgorithms is asked for.
+        let asked = u8::from(self.version >= 0x13);
+        assert_eq!(request[2..4], [asked, 0]);
 
-        let mut message = vec![self.version, 0x61, 0, 0, 0, self.ct_exponent, 0, 0];
+        let told = asked & u8::from(self.supported_algorithms.is_some());
+        let mut message = vec![self.version, 0x61, told, 0, 0, self.ct_exponent];
+        message.extend(self.extended_flags.to_le_bytes());
         message.extend(self.flags.to_le_bytes());
         if self.version >= 0x12 {
-            assert!(request[12..16] == request[16..20]);
+            let [flags, data_transfer_size, max_spdm_msg_size] =
+                [8, 12, 16].map(|at| u32::from_le_bytes(request[at..at + 4].try_into().unwrap()));
+            assert_eq!(flags, 1 << 17);
+            assert!((42..=max_spdm_msg_size).contains(&data_transfer_size));
+            self.data_transfer_size_of_requester = Some(data_transfer_size as usize);
             message.extend(self.data_transfer_size.to_le_bytes());
             message.extend(self.max_spdm_msg_size.to_le_bytes());
+        }
+        if let (1, Some((algorithms, rest))) = (told, &self.supported_algorithms) {
+            let length = 30 + rest.len() as u8;
+            message.extend([(rest.len() / 4) as u8, 0, length, 0, 1, 2]);
+            message.extend(algorithms.map(u32::to_le_bytes).concat());
+            message.extend([0; 12]);
+            message.extend(rest);
         }
         message
     }
@@ -405,18 +592,34 @@ impl Responder {
             [self.version, NEGOTIATE_ALGORITHMS, 0, 0, 32, 0]
         );
         let opaque_format = if self.version >= 0x12 { 2 } else { 0 };
-        assert_eq!(request[6..8], [1, opaque_format]);
+        // MULTI_KEY_CAP.
+        let multi_key = u8::from(self.version >= 0x13 && (self.flags >> 26) & 3 == 1) << 4;
+        assert_eq!(request[6..8], [1, opaque_format | multi_key]);
         let base_asyms = u32::from_le_bytes(request[8..12].try_into().unwrap());
         let base_hashes = u32::from_le_bytes(request[12..16].try_into().unwrap());
-        assert!(base_asyms & self.base_asym.bit() != 0);
+        let pqc_asyms = u32::from_le_bytes(request[16..20].try_into().unwrap());
         assert!(base_hashes & self.base_hash.bit() != 0);
-        assert_eq!(request[16..], [0; 16]);
+        assert!(self.version >= 0x14 || pqc_asyms == 0);
+        assert_eq!(request[20..], [0; 12]);
+        let base_asym = self.base_asym.bit() & base_asyms;
+        let pqc_asym = self
+            .pqc_asym
+            .filter(|pqc| pqc.bit() & pqc_asyms != 0 && !(self.classic_first && base_asym != 0));
+        self.asym = match pqc_asym {
+            Some(pqc_asym) => Asym::Pqc(pqc_asym),
+            None => Asym::Base(self.base_asym),
+        };
+        let (base_asym, pqc_asym) = match pqc_asym {
+            Some(pqc_asym) => (0, pqc_asym.bit()),
+            None => (base_asym, 0),
+        };
 
         let mut message = vec![self.version, 0x63, 0, 0, 36, 0, 0, opaque_format];
         message.extend([0; 4]);
-        message.extend(self.base_asym.bit().to_le_bytes());
+        message.extend(base_asym.to_le_bytes());
         message.extend(self.base_hash.bit().to_le_bytes());
-        message.extend([0; 16]);
+        message.extend(pqc_asym.to_le_bytes());
+        message.extend([0; 12]);
         message
     }
 
@@ -424,7 +627,7 @@ impl Responder {
         assert_eq!(request, [self.version, GET_DIGESTS, 0, 0]);
         let provisioned = self.provisioned();
         let supported = match self.version {
-            0x13 => provisioned | self.empty_slots,
+            0x13.. => provisioned | self.empty_slots,
             _ => 0,
         };
         let mut message = vec![self.version, 0x01, supported, provisioned];
@@ -433,10 +636,51 @@ impl Responder {
                 message.extend(hash(self.base_hash, &self.chain(slot)));
             }
         }
+        if self.multi_key() {
+            let keys: Vec<_> = (0..8)
+                .filter(|slot| self.slots[*slot].is_some())
+                .map(|slot| self.keys[slot])
+                .collect();
+            message.extend(keys.iter().map(|key| key.0));
+            message.extend(keys.iter().map(|key| key.1));
+            message.extend(keys.iter().flat_map(|key| key.2.to_le_bytes()));
+        }
         message
     }
 
+    /// Whether it may use several keys.
+    fn multi_key(&self) -> bool {
+        self.version >= 0x13 && (self.flags >> 26) & 3 == 1
+    }
+
+    fn large_certificate(&mut self, request: &[u8]) -> Vec<u8> {
+        assert_eq!(request.len(), 16);
+        assert_eq!(request[3..8], [0; 5]);
+        let slot = request[2] & 0x0f;
+        let [offset, length] =
+            [8, 12].map(|at| u32::from_le_bytes(request[at..at + 4].try_into().unwrap()) as usize);
+        let chain = self.chain(slot.into());
+        let portion = length.min(self.portion).min(chain.len() - offset);
+        let remainder = chain.len() - offset - portion;
+        let mut message = vec![self.version, 0x02, request[2], self.certificate_info(slot)];
+        message.extend([0; 4]);
+        message.extend((portion as u32).to_le_bytes());
+        message.extend((remainder as u32).to_le_bytes());
+        message.extend(&chain[offset..offset + portion]);
+        message
+    }
+
+    fn certificate_info(&self, slot: u8) -> u8 {
+        match self.multi_key() {
+            true => self.keys[usize::from(slot)].1,
+            false => 0,
+        }
+    }
+
     fn certificate(&mut self, request: &[u8]) -> Vec<u8> {
+        if request[2] & 0x80 != 0 {
+            return self.large_certificate(request);
+        }
         assert_eq!(request.len(), 8);
         let slot = request[2];
         let offset = u16::from_le_bytes(request[4..6].try_into().unwrap()).into();
@@ -444,7 +688,7 @@ impl Responder {
         let chain = self.chain(slot.into());
         let portion = length.min(self.portion).min(chain.len() - offset);
         let remainder = chain.len() - offset - portion;
-        let mut message = vec![self.version, 0x02, slot, 0];
+        let mut message = vec![self.version, 0x02, slot, self.certificate_info(slot)];
         message.extend((portion as u16).to_le_bytes());
         message.extend((remainder as u16).to_le_bytes());
         message.extend(&chain[offset..offset + portion]);
@@ -456,7 +700,13 @@ impl Responder {
         assert_eq!(request[3], 0);
         let slot = request[2];
         let mut message = vec![self.version, 0x03, slot, self.provisioned()];
-        message.extend(hash(self.base_hash, &self.chain(slot.into())));
+        if slot == 0xff {
+            message[2] = 0x0f;
+            message[3] = 0;
+            message.extend(hash(self.base_hash, &GOOD_KEY));
+        } else {
+            message.extend(hash(self.base_hash, &self.chain(slot.into())));
+        }
         message.extend([0x99; 32]);
         message.extend((self.opaque_data.len() as u16).to_le_bytes());
         message.extend(&self.opaque_data);
@@ -475,9 +725,12 @@ impl Responder {
             message.resize(100 - self.signing.context.len(), 0);
             message.extend(self.signing.context.as_bytes());
             message.extend(digest);
+            if let Asym::Pqc(_) = self.asym {
+                return signature(&GOOD_KEY, &message, &self.signing.ctx, self.asym);
+            }
             digest = hash(self.base_hash, &message);
         }
-        signature(&GOOD_KEY, &digest, self.base_asym)
+        signature(&GOOD_KEY, &digest, "", self.asym)
     }
 
     /// Codes of all requests that came.
@@ -512,12 +765,13 @@ pub(crate) fn refuse(code: u8, times: usize, error: u8, data: &[u8]) -> OnReques
 }
 
 /// The signature that everybody here believes in.
-fn signature(key: &[u8], digest: &[u8], base_asym: BaseAsym) -> Vec<u8> {
+fn signature(key: &[u8], signed: &[u8], ctx: &str, asym: Asym) -> Vec<u8> {
     let mut signature = Vec::new();
-    for nth in 0..9u8 {
-        signature.extend(hash(BaseHash::Sha512, &[&[nth], key, digest].concat()));
+    let ctx = ctx.as_bytes();
+    for nth in 0..=72u8 {
+        signature.extend(hash(BaseHash::Sha512, &[&[nth], key, ctx, signed].concat()));
     }
-    signature.truncate(base_asym.signature_size());
+    signature.truncate(asym.signature_size());
     signature
 }
 
@@ -530,6 +784,12 @@ pub(crate) struct Anchor {
     pub(crate) broken: bool,
     /// Slots whose chain came here.
     pub(crate) seen: Vec<u8>,
+    /// Slots whose chain came here again.
+    pub(crate) seen_again: Vec<u8>,
+    /// Their models.
+    pub(crate) models: Vec<CertificateModel>,
+    /// The public key that was provisioned.
+    pub(crate) raw_key: Option<Vec<u8>>,
 }
 
 impl TrustAnchor for Anchor {
@@ -537,6 +797,7 @@ impl TrustAnchor for Anchor {
 
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<Vec<u8>, ChainError> {
         self.seen.push(chain.slot);
+        self.models.push(chain.model);
         if let Some((_, error)) = self.refused.iter().find(|(slot, _)| *slot == chain.slot) {
             return Err(*error);
         }
@@ -554,6 +815,22 @@ impl TrustAnchor for Anchor {
         Ok(key.ok_or(ChainError::Malformed)?.to_vec())
     }
 
+    fn recheck(&mut self, key: &Vec<u8>, chain: &CertChain<'_>) -> Result<(), ChainError> {
+        self.seen_again.push(chain.slot);
+        let (seen, models) = (self.seen.clone(), self.models.clone());
+        let result = self.verify_chain(chain);
+        (self.seen, self.models) = (seen, models);
+        assert_eq!(result.as_ref().unwrap_or(key), key);
+        result.map(|_| ())
+    }
+
+    fn raw_key(&mut self, _: Asym, base_hash: BaseHash) -> Option<(Vec<u8>, Digest)> {
+        let key = self.raw_key.clone()?;
+        let digest = hash(base_hash, &key);
+        let digest = Digest::new(base_hash, |bytes| bytes.copy_from_slice(&digest));
+        Some((key, digest))
+    }
+
     fn verify_signature(
         &self,
         key: &Vec<u8>,
@@ -563,7 +840,14 @@ impl TrustAnchor for Anchor {
         if self.broken {
             return Err(SignatureError::Internal);
         }
-        if received == signature(key, signed.digest.as_bytes(), signed.base_asym) {
+        let expected = match signed.asym {
+            Asym::Base(_) => signature(key, signed.digest.as_bytes(), "", signed.asym),
+            Asym::Pqc(_) => {
+                let ctx = core::str::from_utf8(signed.context).unwrap();
+                signature(key, signed.message, ctx, signed.asym)
+            }
+        };
+        if received == expected {
             Ok(())
         } else {
             Err(SignatureError::Bad)
@@ -574,7 +858,7 @@ impl TrustAnchor for Anchor {
 /// Memory for a chain, as much as it is allowed.
 pub(crate) struct TestChainBuffer {
     pub(crate) limit: usize,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl ChainBuffer for TestChainBuffer {
@@ -594,7 +878,7 @@ impl ChainBuffer for TestChainBuffer {
 /// Everything an attestation needs. It succeeds unless something is changed.
 pub(crate) struct Bench {
     version: Version,
-    workspace: Workspace<TestHash>,
+    workspace: Workspace<TestHash, Vec<u8>>,
     pub(crate) responder: Responder,
     pub(crate) platform: TestPlatform,
     pub(crate) anchor: Anchor,
@@ -681,6 +965,9 @@ impl Bench {
                 base_asyms: BaseAsym::ALL
                     .into_iter()
                     .fold(BaseAsyms::NONE, BaseAsyms::with),
+                pqc_asyms: PqcAsym::ALL
+                    .into_iter()
+                    .fold(PqcAsyms::NONE, PqcAsyms::with),
                 hashes_missing: false,
                 interrupted: false,
                 sleeps: Vec::new(),
@@ -691,6 +978,9 @@ impl Bench {
                 refused: Vec::new(),
                 broken: false,
                 seen: Vec::new(),
+                seen_again: Vec::new(),
+                models: Vec::new(),
+                raw_key: None,
             },
             chain: TestChainBuffer {
                 limit: usize::MAX,
@@ -729,6 +1019,16 @@ impl Bench {
             config: self.config,
         }
         .attest(&mut self.anchor, &mut self.chain, &mut self.report)
+    }
+
+    /// Codes of the requests that an attestation makes, which succeeds.
+    #[track_caller]
+    pub(crate) fn codes_of_success(&mut self) -> Vec<u8> {
+        self.responder.requests.clear();
+        self.succeeds(0);
+        let codes = self.responder.codes();
+        assert_eq!(self.report.stats.exchanges as usize, codes.len());
+        codes
     }
 
     /// The certificate chain that was received last.
@@ -795,5 +1095,29 @@ impl Bench {
 }
 
 /// All versions.
-pub(crate) const VERSIONS: [Version; 4] =
-    [Version::V1_0, Version::V1_1, Version::V1_2, Version::V1_3];
+pub(crate) const VERSIONS: [Version; 5] = [
+    Version::V1_0,
+    Version::V1_1,
+    Version::V1_2,
+    Version::V1_3,
+    Version::V1_4,
+];
+
+/// Makes a test for each version, or each of some versions, of a function that takes one.
+macro_rules! each_version {
+    ($test:ident) => {
+        each_version!($test: V1_0 V1_1 V1_2 V1_3 V1_4);
+    };
+    ($test:ident: $($version:ident)+) => {
+        #[expect(non_snake_case, reason = "named as the version")]
+        mod $test {
+            $(
+                #[test]
+                fn $version() {
+                    super::$test($crate::version::Version::$version);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use each_version;

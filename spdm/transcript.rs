@@ -3,10 +3,11 @@
 //! Transcripts: the messages that a signature covers, as they were sent (DSP0274, "M1/M2").
 
 use crate::{
-    algorithms::BaseHash,
+    algorithms::{Asym, BaseHash},
     error::Reason,
     message::copy,
-    platform::{Digest, Hash, Platform},
+    platform::{Digest, Hash, Platform, MAX_DIGEST_SIZE},
+    trust::Signed,
     version::Version,
 };
 
@@ -22,17 +23,17 @@ pub(crate) trait Transcript {
 
 /// The messages before a hash algorithm is negotiated: version, capabilities and algorithms ("VCA").
 ///
-/// They begin every transcript, so they are kept. They never have more than 166 bytes: VERSION up to 38,
-/// ALGORITHMS up to 52, and the others 4, 20, 20 and 32.
+/// They begin every transcript, so they are kept. They never have more than 302 bytes: VERSION up to 38,
+/// CAPABILITIES up to 148, ALGORITHMS up to 60, and the requests 4, 20 and 32.
 pub(crate) struct Vca {
-    bytes: [u8; 256],
+    bytes: [u8; 320],
     len: usize,
 }
 
 impl Vca {
     pub(crate) const fn new() -> Self {
         Self {
-            bytes: [0; 256],
+            bytes: [0; 320],
             len: 0,
         }
     }
@@ -138,27 +139,67 @@ const COMBINED_PREFIX_SIZE: usize = 100;
 /// What CHALLENGE_AUTH is signed for ("spdm_context").
 const CHALLENGE_AUTH_CONTEXT: &[u8] = b"responder-challenge_auth signing";
 
-/// Makes the digest that the responder's signature algorithm works on (DSP0274, "Signature generation").
+/// What a CHALLENGE_AUTH signature is made for, and over (DSP0274, "Signature generation").
 ///
-/// RSASSA and ECDSA hash the message that they sign. Up to version 1.1 that message is the transcript; from
-/// 1.2 it is a prefix, which ties the signature to its version and purpose, and the transcript's digest.
-///
-/// # Errors
-///
-/// [`Reason::HashUnavailable`].
-pub(crate) fn challenge_auth_digest<P: Platform>(
-    platform: &P,
-    version: Version,
-    base_hash: BaseHash,
-    transcript: &Digest,
-) -> Result<Digest, Reason> {
-    let prefix = match version {
-        Version::V1_0 | Version::V1_1 => return Ok(*transcript),
-        Version::V1_2 => b"dmtf-spdm-v1.2.*",
-        Version::V1_3 => b"dmtf-spdm-v1.3.*",
-    };
-    let prefix = combined_prefix(prefix, CHALLENGE_AUTH_CONTEXT);
-    digest_of(platform, base_hash, &[&prefix, transcript.as_bytes()])
+/// RSA and ECDSA hash the message that they sign; ML-DSA signs the message itself. Up to version 1.1 the digest of
+/// the transcript takes the place of the message's; from 1.2 the message is a prefix, which ties the signature to
+/// its version and purpose, and the transcript's digest.
+pub(crate) struct SignedMessage {
+    digest: Digest,
+    bytes: [u8; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
+    len: usize,
+}
+
+impl SignedMessage {
+    /// # Errors
+    ///
+    /// [`Reason::HashUnavailable`].
+    #[inline(never)]
+    pub(crate) fn challenge_auth<P: Platform>(
+        platform: &P,
+        version: Version,
+        base_hash: BaseHash,
+        transcript: &Digest,
+    ) -> Result<Self, Reason> {
+        let mut message = Self {
+            digest: *transcript,
+            bytes: [0; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
+            len: 0,
+        };
+        let prefix = match version {
+            Version::V1_0 | Version::V1_1 => return Ok(message),
+            Version::V1_2 => b"dmtf-spdm-v1.2.*",
+            Version::V1_3 => b"dmtf-spdm-v1.3.*",
+            Version::V1_4 => b"dmtf-spdm-v1.4.*",
+        };
+        let prefix = combined_prefix(prefix, CHALLENGE_AUTH_CONTEXT);
+        let parts = prefix.iter().chain(transcript.as_bytes());
+        for (to, from) in message.bytes.iter_mut().zip(parts) {
+            *to = *from;
+            message.len = message.len.saturating_add(1);
+        }
+        message.digest = digest_of(platform, base_hash, &[message.as_bytes()])?;
+        Ok(message)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// What the trust anchor is to verify.
+    pub(crate) fn signed(&self, asym: Asym, base_hash: BaseHash) -> Signed<'_> {
+        Signed {
+            asym,
+            base_hash,
+            digest: &self.digest,
+            message: self.as_bytes(),
+            context: if self.len == 0 {
+                &[]
+            } else {
+                CHALLENGE_AUTH_CONTEXT
+            },
+        }
+    }
 }
 
 /// Four times the version's prefix, zeros, and the context at the end.
@@ -189,13 +230,13 @@ mod tests {
     #[test]
     fn vca_is_bounded() {
         let mut vca = Vca::new();
-        assert_eq!(vca.append(&[1; 244]), Ok(()));
+        assert_eq!(vca.append(&[1; 308]), Ok(()));
         assert_eq!(vca.append(&[2; 13]), Err(Reason::Internal));
         assert_eq!(vca.append(&[2; 12]), Ok(()));
         assert_eq!(vca.append(&[]), Ok(()));
         assert_eq!(vca.append(&[3]), Err(Reason::Internal));
-        assert_eq!(vca.as_bytes().len(), 256);
-        assert!(vca.as_bytes().starts_with(&[1; 244]));
+        assert_eq!(vca.as_bytes().len(), 320);
+        assert!(vca.as_bytes().starts_with(&[1; 308]));
         assert!(vca.as_bytes().ends_with(&[2; 12]));
         vca.clear();
         assert!(vca.as_bytes().is_empty());

@@ -15,7 +15,8 @@ pub trait Transport {
     /// Worst-case round trip time of the binding in microseconds ("RTT" in DSP0274, "Timing requirements").
     fn round_trip_us(&self) -> u32;
 
-    /// Sends `request` and receives its response into `response`.
+    /// Sends `request` and receives its response into `response`, which begins a multiple of
+    /// [`Transport::alignment`] after the beginning of [`Requester::buffer`](crate::Requester::buffer).
     ///
     /// Returns the length of what was received in bytes, at most `response.len()`. Gives up `timeout_us`
     /// microseconds after the call, or at the binding's own time limit if that is shorter.

@@ -2,8 +2,13 @@
 
 //! Whom the requester trusts: certificate chains and signatures are judged behind these traits.
 
-use crate::algorithms::{BaseAsym, BaseHash};
-use crate::platform::Digest;
+use crate::{
+    algorithms::{Asym, BaseHash},
+    platform::Digest,
+};
+
+/// SlotID of a responder's public key that was provisioned here, in place of certificates.
+pub const RAW_KEY_SLOT: u8 = 0xff;
 
 /// No memory for a certificate chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,20 @@ pub trait ChainBuffer {
     fn get(&self) -> &[u8];
 }
 
+/// What the key in a leaf certificate belongs to (DSP0274, "Certificate models").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateModel {
+    /// The responder does not say, or the version does not know models.
+    Unknown,
+    /// DeviceCert: the device's own key, the same for its life.
+    Device,
+    /// AliasCert: a key that the device made and certified itself. Its certificate must not have the hardware
+    /// identity OID.
+    Alias,
+    /// GenericCert (1.3): a key for whatever its owner likes.
+    Generic,
+}
+
 /// A certificate chain as a responder sent it (DSP0274, "Certificates and certificate chains").
 #[derive(Clone, Copy, Debug)]
 pub struct CertChain<'a> {
@@ -36,7 +55,9 @@ pub struct CertChain<'a> {
     /// DER certificates one after the other, the one nearest the root first, the leaf last.
     pub certificates: &'a [u8],
     /// Negotiated signature algorithm: the leaf's key must be of this kind and size.
-    pub base_asym: BaseAsym,
+    pub asym: Asym,
+    /// Model of the slot's certificates.
+    pub model: CertificateModel,
     /// SPDM version of the connection, as in a message header: 0x12 for 1.2.
     pub version: u8,
 }
@@ -74,6 +95,8 @@ pub enum ChainError {
     LeafExtendedKeyUsage,
     /// The leaf's key is not of the negotiated kind and size.
     LeafKeyMismatch,
+    /// The leaf has the hardware identity OID, which its certificate model forbids.
+    HardwareIdentity,
     /// A critical extension is unknown.
     UnknownCriticalExtension,
     /// A certificate was revoked (the kernel's blacklist names it).
@@ -105,6 +128,7 @@ impl ChainError {
             Self::LeafKeyUsage => "leaf-key-usage",
             Self::LeafExtendedKeyUsage => "leaf-extended-key-usage",
             Self::LeafKeyMismatch => "leaf-key-mismatch",
+            Self::HardwareIdentity => "leaf-hardware-identity",
             Self::UnknownCriticalExtension => "unknown-critical-extension",
             Self::Revoked => "certificate-revoked",
             Self::SubjectAltNameMissing => "subject-alt-name-missing",
@@ -125,22 +149,26 @@ pub enum SignatureError {
 
 /// What a responder signed.
 ///
-/// RSASSA and ECDSA sign a digest. Algorithms that sign the message itself (EdDSA, ML-DSA) will be another
-/// field of this type.
+/// RSA and ECDSA sign `digest`. ML-DSA signs `message`, with `context` as its context string.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
     /// Signature algorithm.
-    pub base_asym: BaseAsym,
+    pub asym: Asym,
     /// Hash that `digest` was made with.
     pub base_hash: BaseHash,
-    /// Digest to verify.
+    /// Digest of `message`.
     pub digest: &'a Digest,
+    /// The message, up to 164 bytes ("M" in DSP0274, "Signature generation"); empty up to version 1.1, in
+    /// which no algorithm signs one.
+    pub message: &'a [u8],
+    /// What the signature is for ("spdm_context"); empty up to version 1.1.
+    pub context: &'a [u8],
 }
 
 /// Judges certificate chains and signatures.
 pub trait TrustAnchor {
     /// Public key of a trusted chain's leaf.
-    type LeafKey;
+    type LeafKey: Clone;
 
     /// Verifies `chain` up to a trusted root, and that its leaf belongs to the device.
     ///
@@ -149,8 +177,31 @@ pub trait TrustAnchor {
     /// [`ChainError`].
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<Self::LeafKey, ChainError>;
 
+    /// Judges `chain` again, which [`TrustAnchor::verify_chain`] once returned `key` for: whether it would do so now,
+    /// as far as that can have changed. Its root may no longer be trusted, a certificate may have expired or been
+    /// revoked. Signatures need not be verified again.
+    ///
+    /// If it fails, the chain is fetched and verified as if nothing were known about it, and so by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`].
+    fn recheck(&mut self, key: &Self::LeafKey, chain: &CertChain<'_>) -> Result<(), ChainError> {
+        let _ = (key, chain);
+        Err(ChainError::Internal)
+    }
+
+    /// The public key that an administrator provisioned for a responder without certificates (slot 0xFF), if
+    /// there is one and it is for `asym`, and the `base_hash` digest of its SubjectPublicKeyInfo. There is
+    /// none by default.
+    fn raw_key(&mut self, asym: Asym, base_hash: BaseHash) -> Option<(Self::LeafKey, Digest)> {
+        let _ = (asym, base_hash);
+        None
+    }
+
     /// Verifies `signature` as the responder sent it: ECDSA as r and s one after the other (big-endian,
-    /// each of the curve's size), RSASSA as PKCS #1 version 1.5.
+    /// each of the curve's size), RSASSA as PKCS #1 version 1.5, RSAPSS with a salt of the digest's size, ML-DSA
+    /// as FIPS 204 encodes it.
     ///
     /// # Errors
     ///

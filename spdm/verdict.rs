@@ -3,11 +3,14 @@
 //! The verdict, and the two proofs that it is made from.
 
 use crate::{
+    algorithms::{Asym, BaseHash},
     platform::Digest,
-    trust::{CertChain, ChainError, SignatureError, Signed, TrustAnchor},
+    trust::{CertChain, ChainError, SignatureError, Signed, TrustAnchor, RAW_KEY_SLOT},
 };
 
-/// Proof that a certificate chain is trusted. Only a successful verification makes one.
+/// Proof that a certificate chain is trusted. Only a successful verification makes one, or a public key that was
+/// provisioned in its place.
+#[derive(Clone)]
 pub(crate) struct TrustedChain<K> {
     slot: u8,
     leaf_key: K,
@@ -28,11 +31,40 @@ impl<K> TrustedChain<K> {
         })
     }
 
+    /// Takes the public key that was provisioned for the responder, if there is one.
+    pub(crate) fn provisioned<A: TrustAnchor<LeafKey = K>>(
+        anchor: &mut A,
+        asym: Asym,
+        base_hash: BaseHash,
+    ) -> Option<Self> {
+        anchor
+            .raw_key(asym, base_hash)
+            .map(|(leaf_key, digest)| Self {
+                slot: RAW_KEY_SLOT,
+                leaf_key,
+                digest,
+            })
+    }
+
+    /// Has `chain` judged again. `digest` is the hash of the whole of it.
+    pub(crate) fn recheck<A: TrustAnchor<LeafKey = K>>(
+        &self,
+        anchor: &mut A,
+        chain: &CertChain<'_>,
+        digest: &Digest,
+    ) -> Option<Self>
+    where
+        K: Clone,
+    {
+        let same = self.digest == *digest && self.slot == chain.slot;
+        (same && anchor.recheck(&self.leaf_key, chain).is_ok()).then(|| self.clone())
+    }
+
     pub(crate) const fn slot(&self) -> u8 {
         self.slot
     }
 
-    /// Hash of the chain, as the responder must name it.
+    /// Hash of the chain, or of the provisioned key, as the responder must name it.
     pub(crate) const fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -74,17 +106,17 @@ impl<K> Authenticated<K> {
         }
     }
 
-    /// The certificate slot that was challenged, 0 to 7.
+    /// The certificate slot that was challenged, 0 to 7, or [`RAW_KEY_SLOT`].
     pub const fn slot(&self) -> u8 {
         self.slot
     }
 
-    /// Key of the leaf certificate.
+    /// Key of the leaf certificate, or the provisioned one.
     pub const fn leaf_key(&self) -> &K {
         &self.leaf_key
     }
 
-    /// Key of the leaf certificate, to keep.
+    /// The same, to keep.
     pub fn into_leaf_key(self) -> K {
         self.leaf_key
     }

@@ -24,6 +24,8 @@ pub enum Version {
     V1_2 = 0x12,
     /// 1.3.
     V1_3 = 0x13,
+    /// 1.4.
+    V1_4 = 0x14,
 }
 
 impl Version {
@@ -39,6 +41,7 @@ impl Version {
             Self::V1_1 => "1.1",
             Self::V1_2 => "1.2",
             Self::V1_3 => "1.3",
+            Self::V1_4 => "1.4",
         }
     }
 
@@ -48,6 +51,7 @@ impl Version {
             0x11 => Some(Self::V1_1),
             0x12 => Some(Self::V1_2),
             0x13 => Some(Self::V1_3),
+            0x14 => Some(Self::V1_4),
             _ => None,
         }
     }
@@ -131,7 +135,7 @@ mod tests {
     use std::vec;
 
     use super::*;
-    use crate::testing::{Bench, GET_CAPABILITIES, GET_VERSION, VERSIONS};
+    use crate::testing::{each_version, Bench, GET_CAPABILITIES, GET_VERSION, VERSIONS};
 
     fn with_versions(versions: &[u16]) -> Bench {
         let mut bench = Bench::new(Version::V1_2);
@@ -145,7 +149,9 @@ mod tests {
             (vec![0x1000, 0x1100, 0x1200, 0x1300], Version::V1_3),
             (vec![0x1300, 0x1000], Version::V1_3),
             (vec![0x1000, 0x1210, 0x1200], Version::V1_2),
-            (vec![0x1110, 0x1400, 0x2000, 0x0f00], Version::V1_1),
+            (vec![0x1110, 0x1500, 0x2000, 0x0f00], Version::V1_1),
+            (vec![0x1400, 0x1300, 0x1200], Version::V1_4),
+            (vec![0x1000, 0x1410, 0x1500], Version::V1_4),
         ] {
             let mut bench = with_versions(&versions);
             bench.succeeds(0);
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn no_common_version() {
-        with_versions(&[0x0900, 0x1400, 0x2200]).fails("unsupported-version: GET_VERSION");
+        with_versions(&[0x0900, 0x1500, 0x2200]).fails("unsupported-version: GET_VERSION");
     }
 
     #[test]
@@ -201,13 +207,11 @@ mod tests {
             .fails("truncated-response: GET_VERSION");
     }
 
-    #[test]
-    fn n3_version_of_another_version() {
-        for version in VERSIONS {
-            Bench::new(version)
-                .lie(GET_VERSION, |response| response[0] = 0x12)
-                .fails("wrong-version: GET_VERSION");
-        }
+    each_version!(n3_version_of_another_version);
+    fn n3_version_of_another_version(version: Version) {
+        Bench::new(version)
+            .lie(GET_VERSION, |response| response[0] = 0x12)
+            .fails("wrong-version: GET_VERSION");
     }
 
     #[test]
@@ -224,6 +228,7 @@ mod tests {
             assert_eq!(name, std::format!("1.{}", version.as_byte() & 0xf));
             assert_eq!(Version::from_byte(version.as_byte()), Some(version));
         }
-        assert_eq!(Version::from_byte(0x14), None);
+        assert_eq!(Version::from_byte(0x15), None);
+        assert_eq!(Version::from_byte(0x0f), None);
     }
 }

@@ -124,6 +124,13 @@ pub fn rsa_key(bits: usize) -> Vec<u8> {
     ])
 }
 
+/// A SubjectPublicKeyInfo with something of the size of an ML-DSA key.
+pub fn ml_dsa_key(algorithm: &str, size: usize) -> Vec<u8> {
+    let mut key = vec![0x00];
+    key.resize(1 + size, 0x5a);
+    sequence(&[&sequence(&[&oid(algorithm)]), &tlv(0x03, &key)])
+}
+
 /// The parts of a certificate, each already encoded.
 #[derive(Clone)]
 pub struct Parts {

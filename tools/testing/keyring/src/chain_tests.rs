@@ -5,8 +5,8 @@
 use crate::builder::*;
 use crate::chain::{check, Profile, MAX_CERTIFICATES};
 use crate::pci_identity::PciIdentity;
-use spdm_core::algorithms::BaseAsym;
-use spdm_core::trust::ChainError;
+use spdm_core::algorithms::{Asym, BaseAsym, PqcAsym};
+use spdm_core::trust::{CertificateModel, ChainError};
 
 /// QEMU's NVMe drive.
 const DEVICE: PciIdentity = PciIdentity {
@@ -20,7 +20,8 @@ const DEVICE: PciIdentity = PciIdentity {
 
 const PROFILE: Profile<'static> = Profile {
     now: NOW,
-    base_asym: BaseAsym::EcdsaP384,
+    asym: Asym::Base(BaseAsym::EcdsaP384),
+    model: CertificateModel::Device,
     version: 0x12,
     device: Some(&DEVICE),
 };
@@ -332,22 +333,40 @@ fn leaf_is_a_responder() {
 #[test]
 fn leaf_key_is_the_negotiated_one() {
     let keys = [
-        (BaseAsym::RsaSsa2048, rsa_key(2048)),
-        (BaseAsym::RsaSsa3072, rsa_key(3072)),
-        (BaseAsym::RsaSsa4096, rsa_key(4096)),
-        (BaseAsym::EcdsaP256, ec_key("1.2.840.10045.3.1.7", 32)),
-        (BaseAsym::EcdsaP384, ec_key("1.3.132.0.34", 48)),
-        (BaseAsym::EcdsaP521, ec_key("1.3.132.0.35", 66)),
+        (Asym::Base(BaseAsym::RsaSsa2048), rsa_key(2048)),
+        (Asym::Base(BaseAsym::RsaPss2048), rsa_key(2048)),
+        (Asym::Base(BaseAsym::RsaSsa3072), rsa_key(3072)),
+        (Asym::Base(BaseAsym::RsaPss3072), rsa_key(3072)),
+        (Asym::Base(BaseAsym::RsaSsa4096), rsa_key(4096)),
+        (Asym::Base(BaseAsym::RsaPss4096), rsa_key(4096)),
+        (
+            Asym::Base(BaseAsym::EcdsaP256),
+            ec_key("1.2.840.10045.3.1.7", 32),
+        ),
+        (Asym::Base(BaseAsym::EcdsaP384), ec_key("1.3.132.0.34", 48)),
+        (Asym::Base(BaseAsym::EcdsaP521), ec_key("1.3.132.0.35", 66)),
+        (
+            Asym::Pqc(PqcAsym::MlDsa44),
+            ml_dsa_key("2.16.840.1.101.3.4.3.17", 1312),
+        ),
+        (
+            Asym::Pqc(PqcAsym::MlDsa65),
+            ml_dsa_key("2.16.840.1.101.3.4.3.18", 1952),
+        ),
+        (
+            Asym::Pqc(PqcAsym::MlDsa87),
+            ml_dsa_key("2.16.840.1.101.3.4.3.19", 2592),
+        ),
     ];
-    for (base_asym, _) in &keys {
+    for (asym, its_key) in &keys {
         let profile = Profile {
-            base_asym: *base_asym,
+            asym: *asym,
             ..PROFILE
         };
-        for (algorithm, key) in &keys {
+        for (_, key) in &keys {
             let mut leaf = Parts::leaf("Inter", "Leaf");
             leaf.public_key = key.clone();
-            let expected = if algorithm == base_asym {
+            let expected = if key == its_key {
                 Ok(())
             } else {
                 Err(ChainError::LeafKeyMismatch)
@@ -492,4 +511,36 @@ fn names_follow_the_header_type_and_the_serial_number() {
     assert!(drive.is_named(DEVICE_NAME.as_bytes()));
     assert!(drive.is_named(format!("{DEVICE_NAME}:ffffffffffffffff").as_bytes()));
     assert!(!drive.is_named(b"Vendor=1b36:Device=0010:CC=010802:REV=02:ffffffffffffffff"));
+}
+
+#[test]
+fn c10_hardware_identity_in_an_alias_leaf() {
+    let hardware = sequence(&[&sequence(&[&oid("1.3.6.1.4.1.412.274.2")])]);
+    let mutable = sequence(&[&sequence(&[&oid("1.3.6.1.4.1.412.274.5")])]);
+    let with = |mut parts: Parts, oids: &[u8]| {
+        parts = parts.with(extension("1.3.6.1.4.1.412.274.6", false, oids));
+        parts
+    };
+    let check_as = |model, chain: &[Parts]| {
+        let profile = Profile { model, ..PROFILE };
+        let bytes: Vec<u8> = chain.iter().flat_map(Parts::der).collect();
+        check_bytes(&bytes, &profile).map_err(|(error, detail)| (error.name(), detail))
+    };
+    let [root, inter, leaf] = chain();
+    let chain = [root, inter, with(leaf, &hardware)];
+    for model in [
+        CertificateModel::Unknown,
+        CertificateModel::Device,
+        CertificateModel::Generic,
+    ] {
+        assert_eq!(check_as(model, &chain), Ok(()));
+    }
+    assert_eq!(
+        check_as(CertificateModel::Alias, &chain),
+        Err(("leaf-hardware-identity", "CN=Leaf".into()))
+    );
+    // The device certificate that issued it has the OID, and another OID does no harm.
+    let [root, inter, leaf] = self::chain();
+    let chain = [root, with(inter, &hardware), with(leaf, &mutable)];
+    assert_eq!(check_as(CertificateModel::Alias, &chain), Ok(()));
 }

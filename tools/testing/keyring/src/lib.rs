@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Host tests of the parts of `keyring/` that are pure: the DER and X.509 reader and the rules for
-//! certificate chains. They are compiled here from the files that Kbuild compiles into the module.
+//! Host tests of the parts of `keyring/` that are pure: the DER and X.509 reader, the rules for
+//! certificate chains and the encoding of RSASSA-PSS. They are compiled here from the files that Kbuild compiles into the module.
 
 #![cfg(test)]
 #![forbid(unsafe_code)]
@@ -14,6 +14,8 @@ mod der;
 mod oid;
 #[path = "../../../../keyring/pci_identity.rs"]
 mod pci_identity;
+#[path = "../../../../keyring/pss.rs"]
+mod pss;
 #[path = "../../../../keyring/text.rs"]
 mod text;
 #[path = "../../../../keyring/time.rs"]
@@ -25,4 +27,5 @@ mod builder;
 mod chain_tests;
 mod der_tests;
 mod openssl_tests;
+mod pss_tests;
 mod x509_tests;

@@ -18,7 +18,8 @@ use openssl::x509::extension::{
     SubjectKeyIdentifier,
 };
 use openssl::x509::{X509Builder, X509NameBuilder, X509};
-use spdm_core::algorithms::BaseAsym;
+use spdm_core::algorithms::{Asym, BaseAsym};
+use spdm_core::trust::CertificateModel;
 
 /// Makes a key for `base_asym`.
 fn key(base_asym: BaseAsym) -> PKey<Private> {
@@ -28,9 +29,9 @@ fn key(base_asym: BaseAsym) -> PKey<Private> {
     };
     let rsa = |bits| PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
     match base_asym {
-        BaseAsym::RsaSsa2048 => rsa(2048),
-        BaseAsym::RsaSsa3072 => rsa(3072),
-        BaseAsym::RsaSsa4096 => rsa(4096),
+        BaseAsym::RsaSsa2048 | BaseAsym::RsaPss2048 => rsa(2048),
+        BaseAsym::RsaSsa3072 | BaseAsym::RsaPss3072 => rsa(3072),
+        BaseAsym::RsaSsa4096 | BaseAsym::RsaPss4096 => rsa(4096),
         BaseAsym::EcdsaP256 => ec(Nid::X9_62_PRIME256V1),
         BaseAsym::EcdsaP384 => ec(Nid::SECP384R1),
         BaseAsym::EcdsaP521 => ec(Nid::SECP521R1),
@@ -184,7 +185,8 @@ fn reads_what_openssl_made() {
 
         let profile = Profile {
             now: 1_800_000_000,
-            base_asym,
+            asym: Asym::Base(base_asym),
+            model: CertificateModel::Device,
             version: 0x13,
             device: Some(&device),
         };

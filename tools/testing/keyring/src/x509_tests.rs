@@ -232,6 +232,48 @@ fn knows_keys() {
 }
 
 #[test]
+fn knows_ml_dsa_keys() {
+    let kinds = [
+        ("2.16.840.1.101.3.4.3.17", 1312, KeyKind::MlDsa44),
+        ("2.16.840.1.101.3.4.3.18", 1952, KeyKind::MlDsa65),
+        ("2.16.840.1.101.3.4.3.19", 2592, KeyKind::MlDsa87),
+    ];
+    for (algorithm, size, kind) in kinds {
+        let read = |key: &[u8]| PublicKey::new(key).map(|key| key.kind);
+        assert_eq!(read(&ml_dsa_key(algorithm, size)), Ok(kind));
+        for size in [0, 32, size - 1, size + 1, 2 * size] {
+            assert_eq!(read(&ml_dsa_key(algorithm, size)), Err(Malformed));
+        }
+        for (_, other, _) in kinds {
+            assert_eq!(read(&ml_dsa_key(algorithm, other)).is_ok(), size == other);
+        }
+        // RFC 9881 section 2: no parameters, not even NULL.
+        let null = sequence(&[&oid(algorithm), &tlv(0x05, &[])]);
+        let key = tlv(0x03, &vec![0; 1 + size]);
+        assert_eq!(read(&sequence(&[&null, &key])), Err(Malformed));
+    }
+    // HashML-DSA-65 and SLH-DSA.
+    for other in ["2.16.840.1.101.3.4.3.33", "2.16.840.1.101.3.4.3.20"] {
+        let key = ml_dsa_key(other, 1952);
+        assert_eq!(PublicKey::new(&key).map(|key| key.kind), Ok(KeyKind::Other));
+    }
+}
+
+#[test]
+fn reads_a_public_key_without_a_certificate() {
+    let der = ec_key("1.3.132.0.34", 48);
+    let key = PublicKey::new(&der).unwrap();
+    assert_eq!((key.raw, key.kind), (&der[..], KeyKind::P384));
+    for len in 0..der.len() {
+        assert!(PublicKey::new(&der[..len]).is_err(), "{len}");
+    }
+    assert!(PublicKey::new(&[&der[..], b"\n"].concat()).is_err());
+    assert!(PublicKey::new(&[&der[..], &der].concat()).is_err());
+    assert!(PublicKey::new(b"-----BEGIN PUBLIC KEY-----").is_err());
+    assert!(PublicKey::new(&Parts::leaf("Issuer", "Leaf").der()).is_err());
+}
+
+#[test]
 fn basic_constraints_are_der() {
     let read_value = |value: &[u8]| {
         let parts =
