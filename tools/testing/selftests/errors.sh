@@ -23,6 +23,7 @@ later=${all#* }
 ktap_print_header
 ktap_set_plan 72
 start_spdm ecdsa-p384
+whole_attestations
 configure 0
 attest 0
 
@@ -62,6 +63,7 @@ done <<-END
 	not-ready-short error-data-size
 	not-ready-long error-data-size
 	error-version wrong-version
+	large-response large-response-illegal
 END
 ktap_test_result 'not-ready-token' \
 	keeps_misbehaving 0 'fault=not-ready-token at=CHALLENGE' 'not-ready-token: CHALLENGE' "$EPROTO"
@@ -84,7 +86,6 @@ done <<-END
 	unspecified Unspecified
 	unsupported-request UnsupportedRequest
 	version-mismatch VersionMismatch
-	large-response LargeResponse
 	unknown-error 0x3f
 	error-zero 0x00
 END

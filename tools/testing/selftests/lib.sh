@@ -399,6 +399,11 @@ start_spdm() {
 	forget 1
 }
 
+# whole_attestations: from now on each attestation does everything, whatever the last one has shown.
+whole_attestations() {
+	echo N >/sys/module/spdm/parameters/cache
+}
+
 unload_spdm() {
 	built_in || rmmod spdm
 }

@@ -25,13 +25,18 @@ does_not() {
 }
 
 ktap_print_header
-ktap_set_plan 15
+ktap_set_plan 17
 start_spdm rsassa-3072 ecdsa-p256 ecdsa-p384
+whole_attestations
 
 ktap_test_result 'the highest common version' \
 	negotiates 'version=1.0,1.1,1.2,1.3' 1.3 sha384 ecdsa-p384
 ktap_test_result 'the highest common version of two' \
 	negotiates 'version=1.0,1.2' 1.2 sha384 ecdsa-p384
+ktap_test_result 'SPDM 1.4, in which the chain is asked for in another way (LARGE_RESP_CAP)' \
+	negotiates 'version=1.3,1.4 flags=0x80000006 portion=100' 1.4 sha384 ecdsa-p384
+ktap_test_result 'a responder that tells what it supports (CHUNK_CAP)' \
+	negotiates 'version=1.3,1.4 flags=0x00020006' 1.4 sha384 ecdsa-p384
 ktap_test_result "the responder's choice of hash" \
 	negotiates 'hash=sha3-256,sha384' 1.3 sha3-256 ecdsa-p384
 ktap_test_result "the responder's choice of signature" \

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A device that was reset has to prove itself again.
+# A device that was reset has to prove itself again. The test kernel's PCI core tells of resets before and after them,
+# and the driver waits for the verdict; on the stock kernel it does not.
 
 # shellcheck source=tools/testing/selftests/lib.sh
 . /lib.sh
@@ -11,7 +12,7 @@ reset() {
 }
 
 ktap_print_header
-ktap_set_plan 14
+ktap_set_plan 16
 start_spdm ecdsa-p384
 load_nvme
 drive_reads 0
@@ -25,12 +26,22 @@ ktap_test_result 'because it was attested again' challenged 0 2
 ktap_test_result 'it works' drive_reads 0
 
 configure 0 fault=not-ready at=CHALLENGE rd-exponent=22
-reset 0
+reset 0 &
+resetting=$!
 wait_for 10 has_misbehaved 0
 verdict 0
 ktap_test_equal 'until then there is no verdict' '0 pending' "$verdict"
 verdict 1
 ktap_test_equal 'the other drive was not reset' '1 authenticated' "$verdict"
+if built_in; then
+	ktap_test_result 'and the reset has not ended' kill -0 $resetting
+	wait $resetting
+	ktap_test_result 'when it has there is a verdict' has_verdict 0 '1 authenticated'
+else
+	wait $resetting
+	ktap_test_skip 'this kernel does not tell of resets'
+	ktap_test_skip 'this kernel does not tell of resets'
+fi
 ktap_test_result 'then there is one' wait_for 10 has_verdict 0 '1 authenticated'
 
 configure 0 key=7
@@ -54,7 +65,9 @@ starts 0 22
 reset 0
 wait "$attesting"
 ktap_test_result 'a drive that is reset while it is attested' wait_for 10 has_verdict 0 '1 authenticated'
-ktap_test_result 'is attested once more' challenged 0 2
+# Where the PCI core tells of it, the first one is cancelled before it comes to the challenge.
+if built_in; then challenges=1; else challenges=2; fi
+ktap_test_result 'is attested once more' challenged 0 $challenges
 
 turns=0
 configure 0

@@ -49,6 +49,7 @@ event() {
 ktap_print_header
 ktap_set_plan 45
 start_spdm ecdsa-p384
+whole_attestations
 configure 0
 attest 0
 

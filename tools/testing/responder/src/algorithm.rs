@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The algorithms a responder can be told to select: base hashes and base asymmetric signatures.
+//! The algorithms a responder can be told to select: base hashes, and base and post-quantum
+//! asymmetric signatures.
 //!
-//! Bit values are those of BaseHashAlgo and BaseAsymAlgo (DSP0274, NEGOTIATE_ALGORITHMS).
+//! Bit values are those of BaseHashAlgo, BaseAsymAlgo and PqcAsymAlgo (DSP0274,
+//! NEGOTIATE_ALGORITHMS).
 
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::hash::{hash, MessageDigest};
 use openssl::md::{Md, MdRef};
+use openssl::md_ctx::MdCtx;
 use openssl::nid::Nid;
-use openssl::pkey::{Id, PKey, Private, Public};
+use openssl::pkey::{HasPublic, Id, KeyType, PKey, PKeyRef, Private, Public};
 use openssl::pkey_ctx::PkeyCtx;
+use openssl::rand::rand_bytes;
 use openssl::rsa::{Padding, Rsa};
 use std::fmt;
 use std::str::FromStr;
@@ -109,7 +113,7 @@ impl Hash {
     }
 }
 
-/// A base asymmetric signature algorithm.
+/// An asymmetric signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Asym {
     /// RSASSA (PKCS #1 v1.5) with a key of 2048 bits.
@@ -124,11 +128,30 @@ pub enum Asym {
     EcdsaP384,
     /// ECDSA on NIST P-521.
     EcdsaP521,
+    /// ML-DSA-44 (1.4).
+    MlDsa44,
+    /// ML-DSA-65 (1.4).
+    MlDsa65,
+    /// ML-DSA-87 (1.4).
+    MlDsa87,
 }
 
 impl Asym {
-    /// Every signature algorithm, in the order of its bit.
-    pub const ALL: [Asym; 6] = [
+    /// Every signature algorithm, in the order of its bit, post-quantum ones last.
+    pub const ALL: [Asym; 9] = [
+        Asym::Rsassa2048,
+        Asym::Rsassa3072,
+        Asym::EcdsaP256,
+        Asym::Rsassa4096,
+        Asym::EcdsaP384,
+        Asym::EcdsaP521,
+        Asym::MlDsa44,
+        Asym::MlDsa65,
+        Asym::MlDsa87,
+    ];
+
+    /// Those of BaseAsymAlgo, in the order of their bit.
+    pub const BASE: [Asym; 6] = [
         Asym::Rsassa2048,
         Asym::Rsassa3072,
         Asym::EcdsaP256,
@@ -137,7 +160,7 @@ impl Asym {
         Asym::EcdsaP521,
     ];
 
-    /// The bit in BaseAsymAlgo.
+    /// The bit in BaseAsymAlgo, or in PqcAsymAlgo.
     pub fn bit(self) -> u32 {
         match self {
             Asym::Rsassa2048 => 0x001,
@@ -146,6 +169,9 @@ impl Asym {
             Asym::Rsassa4096 => 0x020,
             Asym::EcdsaP384 => 0x080,
             Asym::EcdsaP521 => 0x100,
+            Asym::MlDsa44 => 0x1,
+            Asym::MlDsa65 => 0x2,
+            Asym::MlDsa87 => 0x4,
         }
     }
 
@@ -158,6 +184,9 @@ impl Asym {
             Asym::EcdsaP256 => "ecdsa-p256",
             Asym::EcdsaP384 => "ecdsa-p384",
             Asym::EcdsaP521 => "ecdsa-p521",
+            Asym::MlDsa44 => "mldsa44",
+            Asym::MlDsa65 => "mldsa65",
+            Asym::MlDsa87 => "mldsa87",
         }
     }
 
@@ -170,12 +199,26 @@ impl Asym {
             Asym::EcdsaP256 => 64,
             Asym::EcdsaP384 => 96,
             Asym::EcdsaP521 => 132,
+            Asym::MlDsa44 => 2420,
+            Asym::MlDsa65 => 3309,
+            Asym::MlDsa87 => 4627,
         }
     }
 
     /// Whether this is one of the RSASSA algorithms.
     pub fn is_rsa(self) -> bool {
         matches!(self, Asym::Rsassa2048 | Asym::Rsassa3072 | Asym::Rsassa4096)
+    }
+
+    /// What OpenSSL calls keys of a post-quantum algorithm, and the last arc of its OID
+    /// (2.16.840.1.101.3.4.3); `None` for others.
+    pub fn pqc(self) -> Option<(KeyType, u8)> {
+        match self {
+            Asym::MlDsa44 => Some((KeyType::ML_DSA_44, 17)),
+            Asym::MlDsa65 => Some((KeyType::ML_DSA_65, 18)),
+            Asym::MlDsa87 => Some((KeyType::ML_DSA_87, 19)),
+            _ => None,
+        }
     }
 
     /// An algorithm whose keys are of another kind: for the chain that carries the wrong key.
@@ -202,13 +245,18 @@ impl Asym {
     ///
     /// Fails if OpenSSL does.
     pub fn generate(self) -> Result<PKey<Private>, ErrorStack> {
+        if let Some((kind, _)) = self.pqc() {
+            let mut seed = [0; 32];
+            rand_bytes(&mut seed)?;
+            return PKey::private_key_from_seed(None, kind, None, &seed);
+        }
         let curve = match self {
             Asym::Rsassa2048 => return PKey::from_rsa(Rsa::generate(2048)?),
             Asym::Rsassa3072 => return PKey::from_rsa(Rsa::generate(3072)?),
             Asym::Rsassa4096 => return PKey::from_rsa(Rsa::generate(4096)?),
             Asym::EcdsaP256 => Nid::X9_62_PRIME256V1,
             Asym::EcdsaP384 => Nid::SECP384R1,
-            Asym::EcdsaP521 => Nid::SECP521R1,
+            _ => Nid::SECP521R1,
         };
         let group = EcGroup::from_curve_name(curve)?;
         PKey::from_ec_key(EcKey::generate(&group)?)
@@ -274,6 +322,47 @@ pub fn sign_digest(key: &PKey<Private>, hash: Hash, digest: &[u8]) -> Result<Vec
     Ok(raw)
 }
 
+/// Whether `key` is one of ML-DSA, which signs messages, not digests.
+pub fn is_pqc<T: HasPublic>(key: &PKeyRef<T>) -> bool {
+    let mut kinds = Asym::ALL.into_iter().filter_map(Asym::pqc);
+    kinds.any(|(kind, _)| key.is_a(kind))
+}
+
+/// Signs a message with ML-DSA and a context string (FIPS 204, 5.2).
+///
+/// # Errors
+///
+/// Fails if OpenSSL does.
+pub fn sign_message(
+    key: &PKey<Private>,
+    context: &[u8],
+    message: &[u8],
+) -> Result<Vec<u8>, ErrorStack> {
+    let mut md = MdCtx::new()?;
+    md.digest_sign_init(None, key)?
+        .set_context_string(context)?;
+    let mut signature = Vec::new();
+    md.digest_sign_to_vec(message, &mut signature)?;
+    Ok(signature)
+}
+
+/// Verifies what [`sign_message`] makes.
+///
+/// # Errors
+///
+/// Fails if OpenSSL does for another reason than the signature.
+pub fn verify_message(
+    key: &PKey<Public>,
+    context: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, ErrorStack> {
+    let mut md = MdCtx::new()?;
+    md.digest_verify_init(None, key)?
+        .set_context_string(context)?;
+    Ok(md.digest_verify(message, signature).unwrap_or(false))
+}
+
 /// Verifies what [`sign_digest`] makes. A malformed signature is `false`.
 ///
 /// # Errors
@@ -313,8 +402,11 @@ mod tests {
     fn names_and_bits_are_unique() {
         for (i, a) in Asym::ALL.iter().enumerate() {
             assert_eq!(a.name().parse::<Asym>().unwrap(), *a);
-            assert!(Asym::ALL[..i].iter().all(|b| b.bit() < a.bit()));
+            let before = Asym::ALL[..i].iter();
+            let mut same = before.filter(|b| b.pqc().is_some() == a.pqc().is_some());
+            assert!(same.all(|b| b.bit() < a.bit()));
         }
+        assert!(Asym::ALL.starts_with(&Asym::BASE));
         for (i, a) in Hash::ALL.iter().enumerate() {
             assert_eq!(a.name().parse::<Hash>().unwrap(), *a);
             assert!(Hash::ALL[..i].iter().all(|b| b.bit() < a.bit()));
@@ -335,6 +427,25 @@ mod tests {
         assert_eq!(first(Hash::Sha3_256), [0x3a, 0x98, 0x5d, 0xa7]);
         assert_eq!(first(Hash::Sha3_384), [0xec, 0x01, 0x49, 0x82]);
         assert_eq!(first(Hash::Sha3_512), [0xb7, 0x51, 0x85, 0x0b]);
+    }
+
+    #[test]
+    fn ml_dsa_signs_a_message_and_a_context() {
+        for asym in [Asym::MlDsa44, Asym::MlDsa65, Asym::MlDsa87] {
+            let key = asym.generate().unwrap();
+            assert!(is_pqc(&key));
+            let public = PKey::public_key_from_der(&key.public_key_to_der().unwrap()).unwrap();
+            let signature = sign_message(&key, b"context", b"message").unwrap();
+            assert_eq!(signature.len(), asym.signature_size());
+            let right = |context: &[u8], message: &[u8], signature: &[u8]| {
+                verify_message(&public, context, message, signature).unwrap()
+            };
+            assert!(right(b"context", b"message", &signature));
+            assert!(!right(b"", b"message", &signature));
+            assert!(!right(b"context", b"massage", &signature));
+            assert!(!right(b"context", b"message", &signature[1..]));
+        }
+        assert!(!is_pqc(&Asym::EcdsaP256.generate().unwrap()));
     }
 
     #[test]

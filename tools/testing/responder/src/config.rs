@@ -3,10 +3,11 @@
 //! What a device is told to be: `key=value` words, at start or while it runs.
 
 use crate::algorithm::{Asym, Hash};
+use crate::device::MAX_MESSAGE;
 use crate::fault::Fault;
-use crate::message::{self, Exchange, CERT_CAP, CHAL_CAP, SLOTS};
+use crate::message::{self, Exchange, CERT_CAP, CHAL_CAP, MIN_DATA_TRANSFER_SIZE, SLOTS};
 use crate::pki::{Identity, QEMU_NVME_SAN};
-use crate::variant::{Variant, VARIANTS};
+use crate::variant::{Variant, VariantInfo, VARIANTS};
 use serde_json::{json, Value};
 use std::fmt;
 use std::str::FromStr;
@@ -88,6 +89,8 @@ pub struct Config {
     pub slots: [Slot; SLOTS],
     /// Largest portion of a chain in bytes; 0: as large as asked for.
     pub portion: u16,
+    /// DataTransferSize in CAPABILITIES, and with CHUNK_CAP the largest message it sends at once.
+    pub transfer: u32,
     /// To wait before every answer.
     pub delay: Duration,
     /// The CMA name of its leaf.
@@ -128,6 +131,7 @@ impl Config {
             asyms: vec![Asym::EcdsaP384],
             slots,
             portion: 0,
+            transfer: MAX_MESSAGE as u32,
             delay: Duration::ZERO,
             san: QEMU_NVME_SAN.to_owned(),
             serial: None,
@@ -169,6 +173,7 @@ impl Config {
                 "hash" => config.hashes = list(value)?,
                 "asym" => config.asyms = list(value)?,
                 "portion" => config.portion = number(key, value)?,
+                "transfer" => config.transfer = number(key, value)?,
                 "delay-ms" => config.delay = Duration::from_millis(number(key, value)?),
                 "san" if value == "default" => config.san = QEMU_NVME_SAN.to_owned(),
                 "san" => config.san = value.to_owned(),
@@ -200,6 +205,12 @@ impl Config {
         }
         if config.opaque > 1024 {
             return Err("opaque: at most 1024 (fault=opaque-too-long sends more)".to_owned());
+        }
+        let transfer = config.transfer as usize;
+        if transfer < MIN_DATA_TRANSFER_SIZE as usize || transfer > MAX_MESSAGE {
+            return Err(format!(
+                "transfer: {MIN_DATA_TRANSFER_SIZE} to {MAX_MESSAGE}"
+            ));
         }
         for active in &mut config.faults {
             if let Some(times) = times {
@@ -235,6 +246,7 @@ impl Config {
             "asym": self.asyms.iter().map(|a| a.name()).collect::<Vec<_>>(),
             "slots": self.slots.iter().map(|s| s.to_string()).collect::<Vec<_>>(),
             "portion": self.portion,
+            "transfer": self.transfer,
             "delay-ms": self.delay.as_millis() as u64,
             "san": self.identity().san,
             "key": self.key,
@@ -254,11 +266,14 @@ impl Config {
 
 /// Words for the help text: one line per key.
 pub const KEYS: &str = "\
-  version=1.0,1.1,1.2,1.3   versions offered
+  version=1.0,1.1,1.2,1.3   versions offered; there is 1.4, too
   hash=NAME[,NAME...]       sha256 sha384 sha512 sha3-256 sha3-384 sha3-512, best first
-  asym=NAME[,NAME...]       ecdsa-p256 ecdsa-p384 ecdsa-p521 rsassa-2048 -3072 -4096, best first
+  asym=NAME[,NAME...]       ecdsa-p256 ecdsa-p384 ecdsa-p521 rsassa-2048 -3072 -4096
+                            mldsa44 mldsa65 mldsa87 (1.4), best first
   slot0..slot7=CHAIN        a chain (see `variants`), empty, or none
   portion=BYTES             largest portion of a chain; 0: as large as asked for
+  transfer=BYTES            DataTransferSize; with CHUNK_CAP (flags=0x20006) larger messages come
+                            in chunks
   delay-ms=N                wait before every answer
   san=TEXT|default          CMA name of the leaf (default: QEMU's NVMe drive); serial=HEX|none is
                             appended to it
@@ -292,7 +307,12 @@ fn versions(text: &str) -> Result<Vec<u8>, String> {
             "1.1" => message::VERSION_11,
             "1.2" => message::VERSION_12,
             "1.3" => message::VERSION_13,
-            _ => return Err(format!("no version `{name}`; there are: 1.0 1.1 1.2 1.3")),
+            "1.4" => message::VERSION_14,
+            _ => {
+                return Err(format!(
+                    "no version `{name}`; there are: 1.0 1.1 1.2 1.3 1.4"
+                ))
+            }
         });
     }
     versions.sort_unstable();
@@ -306,20 +326,34 @@ fn faults(text: &str) -> Result<Vec<Active>, String> {
         return Ok(faults);
     }
     for name in text.split(',') {
-        let found = Fault::find(name);
-        if found.is_empty() {
-            return Err(format!(
-                "no fault `{name}`; `spdm-responder faults` lists them"
-            ));
-        }
-        faults.extend(found.into_iter().map(|fault| Active {
+        let fault = match Fault::find(name)[..] {
+            [fault] => fault,
+            [] => return Err(no_fault(name)),
+            // One at a time: else who knows which of them was found out.
+            ref several => {
+                let names: Vec<_> = several.iter().map(|f| f.info().name).collect();
+                return Err(format!("`{name}` is one of {}", names.join(", ")));
+            }
+        };
+        faults.push(Active {
             fault,
             at: None,
             remaining: fault.info().times,
             bytes: 4,
-        }));
+        });
     }
     Ok(faults)
+}
+
+/// Why there is no fault `name`.
+fn no_fault(name: &str) -> String {
+    let has_id = |v: &&VariantInfo| v.ids.iter().any(|id| id.eq_ignore_ascii_case(name));
+    let chains: Vec<_> = VARIANTS.iter().filter(has_id).map(|v| v.name).collect();
+    if chains.is_empty() {
+        format!("no fault `{name}`; `spdm-responder faults` lists them")
+    } else {
+        format!("`{name}` is a chain: slot0= {}", chains.join(", "))
+    }
 }
 
 #[cfg(test)]
@@ -363,6 +397,18 @@ mod tests {
     }
 
     #[test]
+    fn ids_name_what_there_is() {
+        let error = |words| Config::new(0).changed(words).unwrap_err();
+        assert_eq!(Config::new(0).changed("fault=c4").unwrap().faults.len(), 1);
+        assert_eq!(
+            error("fault=C3"),
+            "`C3` is one of digest-mismatch, digest-missing"
+        );
+        assert_eq!(error("fault=C5"), "`C5` is a chain: slot0= root-hash");
+        assert!(error("fault=C99").starts_with("no fault `C99`"));
+    }
+
+    #[test]
     fn wrong_words_are_refused() {
         for words in [
             "version=1.9",
@@ -373,11 +419,15 @@ mod tests {
             "portion=70000",
             "colour=red",
             "fault=unheard-of",
+            "fault=C3",
+            "fault=C6",
             "fault=bad-signature at=DIGESTS",
             "at=FINISH",
             "times=x",
             "serial=xyz",
             "opaque=1025",
+            "transfer=41",
+            "transfer=4601",
             "nothing",
         ] {
             assert!(Config::new(0).changed(words).is_err(), "{words}");

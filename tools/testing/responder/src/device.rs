@@ -2,17 +2,18 @@
 
 //! The responder: one device, one connection at a time, message by message.
 
-use crate::algorithm::{sign_digest, Asym, Hash};
+use crate::algorithm::{is_pqc, sign_digest, sign_message, Asym, Hash};
+use crate::chunk::{LargeRequest, LargeResponse, CHUNK_GET, CHUNK_SEND};
 use crate::config::{Active, Config, Slot};
 use crate::fault::Fault;
 use crate::message::{
     u16_at, u32_at, ErrorCode, Exchange, CHUNK_CAP, CONTEXT_SIZE, ERROR, HEADER_SIZE,
-    MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11,
-    VERSION_12, VERSION_13,
+    LARGE_RESP_CAP, MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, PUBLIC_KEY_SLOT, PUB_KEY_ID_CAP,
+    RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11, VERSION_12, VERSION_13, VERSION_14,
 };
 use crate::misbehaviour::{self, Signing};
 use crate::pki::{Chain, Pki};
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use openssl::rand::rand_bytes;
 use serde_json::{json, Value};
 use std::mem;
@@ -22,6 +23,9 @@ use std::time::{Duration, Instant};
 /// Largest SPDM message in bytes: what fits into QEMU's largest data object (0x1200) after the
 /// DOE header.
 pub const MAX_MESSAGE: usize = 0x1200 - 8;
+
+/// Size in bytes of a SupportedAlgorithms block without extended algorithms and structures (1.3).
+pub const SUPPORTED_ALGORITHMS_SIZE: usize = 30;
 
 /// What a device does about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +109,10 @@ struct Connection {
     version: u8,
     /// The requester's DataTransferSize, in bytes.
     room: usize,
+    /// The requester's MaxSPDMmsgSize in bytes, if both sides have CHUNK_CAP.
+    max_chunked: Option<usize>,
+    large_response: Option<LargeResponse>,
+    large_request: Option<LargeRequest>,
     hash: Hash,
     asym: Asym,
     slots: [SlotState; SLOTS],
@@ -123,6 +131,9 @@ impl Connection {
             phase: Phase::Start,
             version: VERSION_10,
             room: MAX_MESSAGE,
+            max_chunked: None,
+            large_response: None,
+            large_request: None,
             hash: Hash::Sha256,
             asym: Asym::EcdsaP256,
             slots: [const { SlotState::None }; SLOTS],
@@ -193,6 +204,8 @@ pub struct Device {
     connection: Connection,
     stats: Stats,
     token: u8,
+    /// Handle of the last large response.
+    handle: u8,
     /// The answer that [`Fault::LateAnswer`] holds back.
     late: Option<Reply>,
     /// How far its clock is ahead of the real one.
@@ -215,6 +228,7 @@ impl Device {
             connection: Connection::new(),
             stats: Stats::default(),
             token: 0,
+            handle: 0,
             late: None,
             ahead: Duration::ZERO,
             edit: None,
@@ -304,6 +318,21 @@ impl Device {
             "hash": negotiated.then(|| connection.hash.name()),
             "asym": negotiated.then(|| connection.asym.name()),
         })
+    }
+
+    /// The SubjectPublicKeyInfo of the key in slot 0, in hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no chain in it or OpenSSL fails.
+    pub fn public_key(&self) -> Result<String> {
+        let (Slot::Chain(variant), Some(&asym)) = (self.config.slots[0], self.config.asyms.first())
+        else {
+            bail!("slot 0 has no chain");
+        };
+        let chain = self.pki.chain(asym, variant, &self.config.identity())?;
+        let der = chain.key.public_key_to_der()?;
+        Ok(crate::message::hex(&der))
     }
 
     /// Answers one request.
@@ -402,6 +431,16 @@ impl Device {
             return self.respond_if_ready(request, param1);
         }
         self.connection.promise = None;
+        if self.connection.max_chunked.is_some() {
+            match code {
+                CHUNK_GET => return self.chunk_get(request),
+                CHUNK_SEND => return self.chunk_send(request),
+                _ => {}
+            }
+        }
+        // Another request ends the transfer of a large message.
+        self.connection.large_response = None;
+        self.connection.large_request = None;
         let Some(exchange) = Exchange::from_request_code(code) else {
             let code_of_error = ErrorCode::UnsupportedRequest as u8;
             return Reply::Message(self.error(code_of_error, code, &[]));
@@ -435,7 +474,7 @@ impl Device {
                 Exchange::Challenge => self.challenge(request),
             });
         match result {
-            Ok(message) => Reply::Message(message),
+            Ok(message) => Reply::Message(self.whole_or_large(exchange, message)),
             Err(refusal) => {
                 if let Some(what) = &refusal.violation {
                     self.violation(&format!("{}: {what}", exchange.request_name()));
@@ -443,6 +482,101 @@ impl Device {
                 Reply::Message(self.error(refusal.code as u8, refusal.data, &[]))
             }
         }
+    }
+
+    /// Largest message in bytes that is sent at once.
+    fn transmit_size(&self) -> usize {
+        self.connection.room.min(self.transfer())
+    }
+
+    /// Its DataTransferSize in bytes: little, if it is to misbehave in chunks and was not told.
+    fn transfer(&self) -> usize {
+        let has = |which: fn(Fault) -> bool| self.config.faults.iter().any(|f| which(f.fault));
+        match self.config.transfer as usize {
+            MAX_MESSAGE if has(Fault::is_chunk_ack) => MIN_DATA_TRANSFER_SIZE as usize,
+            MAX_MESSAGE if has(Fault::is_chunk) => 64,
+            transfer => transfer,
+        }
+    }
+
+    /// Its flags: with CHUNK_CAP, if it is to misbehave in chunks.
+    fn flags(&self) -> u32 {
+        let chunks = self.config.faults.iter().any(|f| f.fault.is_chunk());
+        self.config.flags | if chunks { CHUNK_CAP } else { 0 }
+    }
+
+    /// The message itself, or ERROR LargeResponse if it has to be fetched in chunks.
+    fn whole_or_large(&mut self, exchange: Exchange, message: Vec<u8>) -> Vec<u8> {
+        let is_large = message.len() > self.transmit_size() && exchange != Exchange::Version;
+        if !is_large || self.connection.max_chunked.is_none() {
+            return message;
+        }
+        self.handle = self.handle.wrapping_add(1);
+        let mut large = LargeResponse::new(exchange, self.handle, message);
+        self.play_if(exchange, |active| large.change_whole(active));
+        self.connection.large_response = Some(large);
+        self.error(ErrorCode::LargeResponse as u8, 0, &[self.handle])
+    }
+
+    /// CHUNK_GET (DSP0274, "CHUNK_GET request and CHUNK_RESPONSE response").
+    fn chunk_get(&mut self, request: &[u8]) -> Reply {
+        self.connection.large_request = None;
+        let version = self.connection.version;
+        let room = self.transmit_size();
+        let Some(mut large) = self.connection.large_response.take() else {
+            self.violation("CHUNK_GET without LargeResponse");
+            return Reply::Message(self.error(ErrorCode::UnexpectedRequest as u8, 0, &[]));
+        };
+        if let Err(what) = large.check(version, request) {
+            self.violation(&format!("CHUNK_GET: {what}"));
+            return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
+        }
+        let mut response = large.next(version, room);
+        self.play_if(large.exchange, |active| {
+            large.change(active, version, &mut response)
+        });
+        if !large.is_complete() {
+            self.connection.large_response = Some(large);
+        }
+        Reply::Message(response)
+    }
+
+    /// CHUNK_SEND (DSP0274, "CHUNK_SEND request and CHUNK_SEND_ACK response").
+    fn chunk_send(&mut self, request: &[u8]) -> Reply {
+        self.connection.large_response = None;
+        let version = self.connection.version;
+        let begun = self.connection.large_request.take();
+        let (large, last) = match LargeRequest::take(begun, version, request) {
+            Ok(taken) => taken,
+            Err(what) => {
+                self.violation(&format!("CHUNK_SEND: {what}"));
+                return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
+            }
+        };
+        let mut response = Vec::new();
+        if last {
+            match large.message().get(1) {
+                Some(&(CHUNK_SEND | CHUNK_GET)) => {
+                    self.violation("CHUNK_SEND: chunks in chunks");
+                    return Reply::Message(self.error(ErrorCode::InvalidRequest as u8, 0, &[]));
+                }
+                _ => match self.reply(large.message()) {
+                    Reply::Message(message) => response = message,
+                    other => return other,
+                },
+            }
+        }
+        let mut ack = large.acknowledge(version, &response);
+        if let Some(exchange) = large.exchange() {
+            self.play_if(exchange, |active| large.change(active, version, &mut ack));
+            if ack.len() > self.transmit_size() {
+                return Reply::Message(self.whole_or_large(exchange, response));
+            }
+        }
+        if !last {
+            self.connection.large_request = Some(large);
+        }
+        Reply::Message(ack)
     }
 
     /// The faults that are played instead of looking at the request.
@@ -622,7 +756,7 @@ impl Device {
         }
         self.check_reserved(Exchange::Version, &request[2..4]);
         let mut message = vec![VERSION_10, Exchange::Version.response_code(), 0, 0, 0];
-        // CAST: there are only four.
+        // CAST: there are only five.
         message.push(self.config.versions.len() as u8);
         for &version in &self.config.versions {
             message.extend([0, version]);
@@ -673,6 +807,9 @@ impl Device {
                 );
             }
             room = room.min(transfer as usize);
+            if flags & self.flags() & CHUNK_CAP != 0 {
+                self.connection.max_chunked = Some(max as usize);
+            }
         }
         if asks_algorithms && flags & CHUNK_CAP == 0 {
             return refuse(
@@ -684,13 +821,17 @@ impl Device {
 
         let mut message = vec![version, Exchange::Capabilities.response_code(), 0, 0];
         message.extend([0, self.config.ct_exponent, 0, 0]);
-        message.extend(self.config.flags.to_le_bytes());
+        message.extend(self.flags().to_le_bytes());
         if version >= VERSION_12 {
-            message.extend((MAX_MESSAGE as u32).to_le_bytes());
-            message.extend((MAX_MESSAGE as u32).to_le_bytes());
+            // CAST: at most MAX_MESSAGE.
+            let transfer = self.transfer() as u32;
+            let chunks = self.flags() & CHUNK_CAP != 0;
+            let max = if chunks { MAX_MESSAGE as u32 } else { transfer };
+            message.extend(transfer.to_le_bytes());
+            message.extend(max.to_le_bytes());
         }
         // The block of algorithms is sent only if both sides have CHUNK_CAP.
-        if asks_algorithms && self.config.flags & CHUNK_CAP != 0 {
+        if asks_algorithms && self.flags() & CHUNK_CAP != 0 {
             message[2] = 1;
             message.extend(self.supported_algorithms());
         }
@@ -700,12 +841,19 @@ impl Device {
 
     /// The SupportedAlgorithms block of CAPABILITIES (1.3).
     fn supported_algorithms(&self) -> Vec<u8> {
-        let mut block = vec![0, 0, 32, 0, 0, 0];
-        let asyms = self.config.asyms.iter().fold(0, |bits, a| bits | a.bit());
+        let mut block = vec![0, 0, SUPPORTED_ALGORITHMS_SIZE as u8, 0, 0, 0];
+        let bits = |pqc| {
+            let asyms = self.config.asyms.iter();
+            let asyms = asyms.filter(|a| a.pqc().is_some() == pqc);
+            asyms.fold(0, |bits, a| bits | a.bit())
+        };
         let hashes = self.config.hashes.iter().fold(0, |bits, h| bits | h.bit());
-        block.extend(asyms.to_le_bytes());
+        block.extend(bits(false).to_le_bytes());
         block.extend(hashes.to_le_bytes());
-        block.resize(32 - HEADER_SIZE, 0);
+        if self.connection.version >= VERSION_14 {
+            block.extend(bits(true).to_le_bytes());
+        }
+        block.resize(SUPPORTED_ALGORITHMS_SIZE, 0);
         block
     }
 
@@ -724,7 +872,8 @@ impl Device {
             return wrong("Length above its limit");
         }
         self.check_reserved(Exchange::Algorithms, &request[3..4]);
-        self.check_reserved(Exchange::Algorithms, &request[16..28]);
+        let reserved = if version < VERSION_14 { 16 } else { 20 };
+        self.check_reserved(Exchange::Algorithms, &request[reserved..28]);
         if version < VERSION_11 {
             self.check_reserved(Exchange::Algorithms, &request[2..3]);
         }
@@ -738,6 +887,7 @@ impl Device {
         // Of each structure that was asked for there is one in the response, with nothing
         // selected: this responder has no sessions.
         let mut answers = Vec::new();
+        let kinds = if version < VERSION_14 { 2..=5 } else { 2..=7 };
         if version >= VERSION_11 {
             let mut last = 1;
             for _ in 0..request[2] {
@@ -747,7 +897,7 @@ impl Device {
                 let Some(rest) = rest.get(4 * usize::from(count & 0xF)..) else {
                     return wrong("an algorithm structure past the end");
                 };
-                if count >> 4 != 2 || !(2..=5).contains(kind) || *kind <= last {
+                if count >> 4 != 2 || !kinds.contains(kind) || *kind <= last {
                     return wrong("algorithm structures");
                 }
                 last = *kind;
@@ -760,7 +910,15 @@ impl Device {
         }
 
         let hash = self.config.hashes.iter().find(|h| h.bit() & hashes != 0);
-        let asym = self.config.asyms.iter().find(|a| a.bit() & asyms != 0);
+        let pqc_asyms = match version {
+            VERSION_14.. => u32_at(request, 16).unwrap_or_default(),
+            _ => 0,
+        };
+        let offered = |asym: &&Asym| match asym.pqc() {
+            Some(_) => asym.bit() & pqc_asyms != 0,
+            None => asym.bit() & asyms != 0,
+        };
+        let asym = self.config.asyms.iter().find(offered);
         let (Some(&hash), Some(&asym)) = (hash, asym) else {
             // No fault of the requester's.
             return Err(Refusal {
@@ -805,8 +963,10 @@ impl Device {
         let mut message = vec![version, Exchange::Algorithms.response_code(), tables, 0];
         message.extend(length.to_le_bytes());
         message.extend([0, format, 0, 0, 0, 0]);
-        message.extend(asym.bit().to_le_bytes());
+        let is_pqc = asym.pqc().is_some();
+        message.extend(if is_pqc { 0 } else { asym.bit() }.to_le_bytes());
         message.extend(hash.bit().to_le_bytes());
+        message.extend(if is_pqc { asym.bit() } else { 0 }.to_le_bytes());
         message.resize(36, 0);
         message.extend(answers);
         self.connection.phase = Phase::Negotiated;
@@ -846,25 +1006,48 @@ impl Device {
     }
 
     fn certificate(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let (Some(offset), Some(length)) = (u16_at(request, 4), u16_at(request, 6)) else {
+        let version = self.connection.version;
+        let large = version >= VERSION_14 && request.get(2).is_some_and(|param| param & 0x80 != 0);
+        let fields = if large {
+            (u32_at(request, 8), u32_at(request, 12))
+        } else {
+            (
+                u16_at(request, 4).map(u32::from),
+                u16_at(request, 6).map(u32::from),
+            )
+        };
+        let (Some(offset), Some(length)) = fields else {
             return refuse(ErrorCode::InvalidRequest, "size");
         };
-        if request.len() != 8 {
+        // Before the chain in the response; and the request has the same size.
+        let head = if large { 16 } else { 8 };
+        if request.len() != head {
             return refuse(ErrorCode::InvalidRequest, "size");
         }
-        let version = self.connection.version;
+        if large {
+            if self.config.flags & LARGE_RESP_CAP == 0 {
+                return refuse(
+                    ErrorCode::InvalidRequest,
+                    "LargeCertChain without LARGE_RESP_CAP",
+                );
+            }
+            self.check_reserved(Exchange::Certificate, &request[4..8]);
+        }
         let asks_size = version >= VERSION_13 && request[3] & 1 != 0;
         let reserved = if version >= VERSION_13 { !1 } else { !0 };
         self.check_reserved(
             Exchange::Certificate,
-            &[request[2] & 0xF0, request[3] & reserved],
+            &[
+                request[2] & if large { 0x70 } else { 0xF0 },
+                request[3] & reserved,
+            ],
         );
         let slot = usize::from(request[2] & 0xF);
         let Some(SlotState::Chain(_, chain)) = self.connection.slots.get(slot) else {
             return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
         };
         let chain = chain.clone();
-        let (offset, mut length) = (usize::from(offset), usize::from(length));
+        let (offset, mut length) = (offset as usize, length as usize);
         let endless = self
             .config
             .faults
@@ -880,8 +1063,8 @@ impl Device {
         if self.config.portion != 0 {
             length = length.min(usize::from(self.config.portion));
         }
-        // 8 bytes are before the chain in the response.
-        length = length.min(self.connection.room - 8);
+        let room = self.connection.max_chunked.unwrap_or(self.connection.room);
+        length = length.min(room - head);
         let rest = chain.get(offset..).unwrap_or_default();
         let (portion, remainder) = rest.split_at(length.min(rest.len()));
         let (portion, remainder) = if asks_size {
@@ -890,10 +1073,17 @@ impl Device {
             (portion, remainder.len())
         };
         let code = Exchange::Certificate.response_code();
-        let mut message = vec![version, code, request[2] & 0xF, 0];
+        let mut message = vec![version, code, request[2] & 0x8F, 0];
         // CAST: a chain is at most 65535 bytes.
-        message.extend((portion.len() as u16).to_le_bytes());
-        message.extend((remainder as u16).to_le_bytes());
+        if large {
+            message.extend([0; 4]);
+            message.extend((portion.len() as u32).to_le_bytes());
+            message.extend((remainder as u32).to_le_bytes());
+        } else {
+            message[2] &= 0x0F;
+            message.extend((portion.len() as u16).to_le_bytes());
+            message.extend((remainder as u16).to_le_bytes());
+        }
         message.extend(portion);
         Ok(self.finish(Exchange::Certificate, request, message))
     }
@@ -908,7 +1098,9 @@ impl Device {
         if request.len() != size {
             return refuse(ErrorCode::InvalidRequest, "size");
         }
-        let slot = usize::from(request[2]);
+        // Without certificates, it has the key of those that it would have.
+        let without = self.config.flags & PUB_KEY_ID_CAP != 0 && request[2] == PUBLIC_KEY_SLOT;
+        let slot = if without { 0 } else { usize::from(request[2]) };
         let Some(SlotState::Chain(chain, bytes)) = self.connection.slots.get(slot).cloned() else {
             return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
         };
@@ -925,8 +1117,13 @@ impl Device {
         };
         let hash = self.connection.hash;
         let code = Exchange::Challenge.response_code();
-        let mask = self.connection.provisioned_mask();
-        let mut message = vec![version, code, request[2], mask];
+        let (slot, mask, bytes) = if without {
+            let key = chain.key.public_key_to_der();
+            (0x0F, 0, key.map_err(failed)?)
+        } else {
+            (request[2], self.connection.provisioned_mask(), bytes)
+        };
+        let mut message = vec![version, code, slot, mask];
         message.extend(hash.digest(&bytes).map_err(failed)?);
         let mut nonce = [0; NONCE_SIZE];
         rand_bytes(&mut nonce).map_err(failed)?;
@@ -941,6 +1138,8 @@ impl Device {
             version,
             hash,
             context: misbehaviour::RESPONDER_CHALLENGE,
+            is_pqc: is_pqc(&chain.key),
+            context_string: None,
             vca: self.connection.vca.clone(),
             certificates: self.connection.certificates.clone(),
             request: request.to_vec(),
@@ -958,8 +1157,15 @@ impl Device {
         self.play_if(Exchange::Challenge, |active| {
             misbehaviour::change_signing(active, &mut signing)
         });
-        let digest = signing.digest().map_err(failed)?;
-        let mut signature = sign_digest(&chain.key, hash, &digest).map_err(failed)?;
+        let signature = if signing.is_pqc {
+            let context = signing.context_string.unwrap_or(signing.context);
+            let message = signing.message();
+            message.and_then(|message| sign_message(&chain.key, context.as_bytes(), &message))
+        } else {
+            let digest = signing.digest();
+            digest.and_then(|digest| sign_digest(&chain.key, hash, &digest))
+        };
+        let mut signature = signature.map_err(failed)?;
         // A key of another kind than negotiated: at least the size is right.
         signature.resize(self.connection.asym.signature_size(), 0);
         self.play_if(Exchange::Challenge, |active| {

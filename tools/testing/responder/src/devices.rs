@@ -218,7 +218,10 @@ impl Devices {
                 match rest {
                     "stats" => Ok(device.stats_json().to_string()),
                     "config" => Ok(device.config().to_json().to_string()),
-                    _ => Err(format!("cannot get `{rest}`; there are: stats config")),
+                    "public-key" => device.public_key().map_err(|error| error.to_string()),
+                    _ => Err(format!(
+                        "cannot get `{rest}`; there are: stats config public-key"
+                    )),
                 }
             }
             "faults" => Ok(fault::to_json().to_string()),
@@ -247,6 +250,7 @@ impl Devices {
 pub const CONTROL: &str = "\
   set <n|all> key=value ...   -> ok
   get <n> stats|config        -> one line of JSON
+  get <n> public-key          -> SubjectPublicKeyInfo of slot 0, in hexadecimal digits
   reset <n|all>               -> ok: as at start, counters at 0
   faults | variants           -> one line of JSON
   or `error: ...`; then nothing was changed

@@ -7,7 +7,7 @@
 //! only the check of that one field can tell; what somebody *on the way* changes is not, so that
 //! only the signature can tell.
 
-use crate::message::{Exchange, VERSION_10, VERSION_11, VERSION_12, VERSION_13};
+use crate::message::{Exchange, VERSION_10, VERSION_11, VERSION_12, VERSION_13, VERSION_14};
 use serde_json::{json, Value};
 
 /// Whether an attestation may still succeed.
@@ -51,6 +51,8 @@ const LATER: &[Exchange] = &[
     Exchange::Certificate,
     Exchange::Challenge,
 ];
+/// The exchanges whose response may come in chunks.
+const LARGE: &[Exchange] = LATER;
 const VERSION: &[Exchange] = &[Exchange::Version];
 const CAPABILITIES: &[Exchange] = &[Exchange::Capabilities];
 const ALGORITHMS: &[Exchange] = &[Exchange::Algorithms];
@@ -183,7 +185,8 @@ faults! {
     CtExponent24 "ct-exponent-24" ["N6"] CAPABILITIES VERSION_10 ALWAYS Fatal "CTExponent 24";
     CtExponent255 "ct-exponent-255" ["N6"] CAPABILITIES VERSION_10 ALWAYS Fatal "CTExponent 255";
     SupportedAlgorithmsUnasked "supported-algorithms-unasked" ["N10"]
-        CAPABILITIES VERSION_13 ALWAYS Fatal "a SupportedAlgorithms block that nobody asked for";
+        CAPABILITIES VERSION_12 ALWAYS Fatal
+        "a SupportedAlgorithms block that nobody asked for, or that Param1 does not announce";
     SupportedAlgorithmsLength "supported-algorithms-length" ["N10"]
         CAPABILITIES VERSION_13 ALWAYS Fatal "a SupportedAlgorithms block whose Length lies";
     CapabilitiesChanged "capabilities-changed" ["N11"] CAPABILITIES VERSION_10 ALWAYS Fatal
@@ -200,6 +203,10 @@ faults! {
         "BaseHashSel names an algorithm that was not offered";
     HashTwo "hash-two" ["N7"] ALGORITHMS VERSION_10 ALWAYS Fatal "BaseHashSel names two";
     HashNone "hash-none" ["N7"] ALGORITHMS VERSION_10 ALWAYS Fatal "BaseHashSel names none";
+    PqcNotOffered "pqc-not-offered" ["N7"] ALGORITHMS VERSION_14 ALWAYS Fatal
+        "PqcAsymSel names an algorithm that was not offered, and BaseAsymSel none";
+    AsymAndPqc "asym-and-pqc" ["N7"] ALGORITHMS VERSION_14 ALWAYS Fatal
+        "BaseAsymSel and PqcAsymSel name an algorithm each";
     OpaqueFormat "opaque-format" ["N7"] ALGORITHMS VERSION_12 ALWAYS Fatal
         "OtherParamsSelection names two opaque data formats";
     TableOrder "table-order" ["N8"] ALGORITHMS VERSION_11 ALWAYS Fatal
@@ -243,6 +250,12 @@ faults! {
         "CERTIFICATE: PortionLength 4 larger than what follows";
     WrongSlot "wrong-slot" ["C13"] CERTIFICATE VERSION_10 ALWAYS Fatal
         "CERTIFICATE: another slot in Param1";
+    CertificateInfo "certificate-info" [] CERTIFICATE VERSION_13 ALWAYS Fatal
+        "CERTIFICATE: a certificate model in a connection of a single key";
+    LargeCertChain "large-cert-chain" [] CERTIFICATE VERSION_14 ALWAYS Fatal
+        "CERTIFICATE: LargeCertChain is not as it was in the request";
+    ChainOf4Gib "chain-4-gib" ["C15"] CERTIFICATE VERSION_14 ALWAYS Fatal
+        "CERTIFICATE: LargeRemainderLength 0xffffffff (flags=0x80000006)";
 
     // CHALLENGE_AUTH.
     ChallengeSlot "challenge-slot" [] CHALLENGE VERSION_10 ALWAYS Fatal
@@ -269,6 +282,8 @@ faults! {
         "signed as measurements: their context, or up to 1.1 their transcript";
     RequesterRole "requester-role" ["S4"] CHALLENGE VERSION_12 ALWAYS Fatal
         "signed with the requester's context";
+    EmptyContext "empty-context" ["S4"] CHALLENGE VERSION_14 ALWAYS Fatal
+        "ML-DSA: signed with an empty context string";
     OtherPrefix "other-prefix" ["S5"] CHALLENGE VERSION_10 ALWAYS Fatal
         "signed in the form of another version";
     ErrorInTranscript "error-in-transcript" ["S11"] CHALLENGE VERSION_10 ALWAYS Fatal
@@ -310,6 +325,54 @@ faults! {
         "non-zero padding, where there is padding";
     DiscoveryCycle "discovery-cycle" ["T8"] ANY VERSION_10 ALWAYS Open
         "DOE discovery never ends (QEMU answers discovery itself)";
+
+    // Chunks: a device with one of these has CHUNK_CAP, and sends and receives little at once.
+    ChunkHandle "chunk-handle" ["K1"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with another Handle";
+    ChunkSkipped "chunk-skipped" ["K2"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with the ChunkSeqNo of the next one";
+    ChunkRepeated "chunk-repeated" ["K2"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with the ChunkSeqNo of the one before";
+    ChunkWrapped "chunk-wrapped" ["K2"] LARGE VERSION_12 ALWAYS Fatal
+        "the first CHUNK_RESPONSE has the largest ChunkSeqNo";
+    ChunkEmpty "chunk-empty" ["K3"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with ChunkSize 0, and not the last";
+    ChunkTooLarge "chunk-too-large" ["K3"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with ChunkSize 0xffffffff";
+    ChunkCut "chunk-cut" ["K3"] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE: the last 4 bytes of a chunk are missing";
+    LastChunkEarly "last-chunk-early" ["K4"] LARGE VERSION_12 ALWAYS Fatal
+        "LastChunk in the first CHUNK_RESPONSE of several";
+    LastChunkLate "last-chunk-late" ["K4"] LARGE VERSION_12 ALWAYS Fatal
+        "no LastChunk in the last CHUNK_RESPONSE";
+    LargeSizeZero "large-size-zero" ["K5"] LARGE VERSION_12 ALWAYS Fatal "LargeMessageSize 0";
+    LargeSizeSmall "large-size-small" ["K5"] LARGE VERSION_12 ALWAYS Fatal
+        "LargeMessageSize 32: what fits any DataTransferSize";
+    LargeSizeMax "large-size-max" ["K5"] LARGE VERSION_12 ALWAYS Fatal
+        "LargeMessageSize 0xffffffff";
+    LargeSizeLonger "large-size-longer" ["K5"] LARGE VERSION_12 ALWAYS Fatal
+        "LargeMessageSize one byte more than there are";
+    ChunkNested "chunk-nested" ["K6"] LARGE VERSION_12 ALWAYS Fatal
+        "ERROR LargeResponse to CHUNK_GET";
+    ChunkNestedInside "chunk-nested-inside" ["K6"] LARGE VERSION_12 ALWAYS Fatal
+        "ERROR LargeResponse is what comes in chunks";
+    ChunkOtherMessage "chunk-other-message" ["K8"] LARGE VERSION_12 ALWAYS Fatal
+        "the code of another response is what comes in chunks";
+    ChunkOtherVersion "chunk-other-version" ["K8"] LARGE VERSION_12 ALWAYS Fatal
+        "a message of another version is what comes in chunks";
+    ChunkErrorInside "chunk-error-inside" ["K8"] LARGE VERSION_12 ALWAYS Fatal
+        "ERROR Unspecified is what comes in chunks";
+    ChunkNoChunk "chunk-no-chunk" ["K8"] LARGE VERSION_12 ALWAYS Fatal
+        "another message instead of CHUNK_RESPONSE";
+    ChunkError "chunk-error" [] LARGE VERSION_12 ALWAYS Fatal "ERROR Unspecified to CHUNK_GET";
+    ChunkTrailing "chunk-trailing" [] LARGE VERSION_12 ALWAYS Fatal
+        "CHUNK_RESPONSE with 4 bytes after its chunk";
+    ChunkAckHandle "chunk-ack-handle" ["K1"] CHALLENGE VERSION_13 ALWAYS Fatal
+        "CHUNK_SEND_ACK with another Handle";
+    ChunkAckSequence "chunk-ack-sequence" ["K2"] CHALLENGE VERSION_13 ALWAYS Fatal
+        "CHUNK_SEND_ACK with another ChunkSeqNo";
+    ChunkAckEarly "chunk-ack-early" ["K8"] CHALLENGE VERSION_13 ALWAYS Fatal
+        "CHUNK_SEND_ACK with EarlyErrorDetected and no ERROR";
 }
 
 impl Fault {
@@ -326,6 +389,17 @@ impl Fault {
             .filter(|f| f.name == name || f.ids.iter().any(|id| id.eq_ignore_ascii_case(name)))
             .map(|f| f.fault)
             .collect()
+    }
+
+    /// Whether it is a matter of chunks, not of what they carry.
+    pub fn is_chunk(self) -> bool {
+        // The last rows of the table.
+        self as usize >= Fault::ChunkHandle as usize
+    }
+
+    /// Whether it is a matter of CHUNK_SEND_ACK.
+    pub fn is_chunk_ack(self) -> bool {
+        self as usize >= Fault::ChunkAckHandle as usize
     }
 
     /// Whether it is a matter of the transport, not of the messages.

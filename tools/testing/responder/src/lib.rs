@@ -32,6 +32,7 @@
 #![warn(missing_docs)]
 
 pub mod algorithm;
+mod chunk;
 pub mod config;
 pub mod device;
 pub mod devices;

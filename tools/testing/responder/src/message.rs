@@ -10,6 +10,8 @@ pub const VERSION_11: u8 = 0x11;
 pub const VERSION_12: u8 = 0x12;
 /// SPDM 1.3.
 pub const VERSION_13: u8 = 0x13;
+/// SPDM 1.4.
+pub const VERSION_14: u8 = 0x14;
 
 /// Response code of ERROR.
 pub const ERROR: u8 = 0x7F;
@@ -30,8 +32,14 @@ pub const MIN_DATA_TRANSFER_SIZE: u32 = 42;
 pub const CERT_CAP: u32 = 0x0000_0002;
 /// CAPABILITIES: CHALLENGE is answered.
 pub const CHAL_CAP: u32 = 0x0000_0004;
+/// CAPABILITIES: there are no certificates, but a public key that the requester knows (1.1).
+pub const PUB_KEY_ID_CAP: u32 = 0x0001_0000;
+/// SlotID of that key.
+pub const PUBLIC_KEY_SLOT: u8 = 0xFF;
 /// CAPABILITIES, both sides: large messages in chunks (1.2).
 pub const CHUNK_CAP: u32 = 0x0002_0000;
+/// CAPABILITIES: portions of certificate chains with 32-bit lengths (1.4).
+pub const LARGE_RESP_CAP: u32 = 0x8000_0000;
 
 /// An exchange that this responder knows, by its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,6 +146,10 @@ pub fn name(message: &[u8]) -> String {
     }
     match code {
         RESPOND_IF_READY => "RESPOND_IF_READY".to_owned(),
+        0x85 => "CHUNK_SEND".to_owned(),
+        0x05 => "CHUNK_SEND_ACK".to_owned(),
+        0x86 => "CHUNK_GET".to_owned(),
+        0x06 => "CHUNK_RESPONSE".to_owned(),
         ERROR => match message.get(2) {
             Some(&code) => format!("ERROR {}", error_name(code)),
             None => "ERROR".to_owned(),

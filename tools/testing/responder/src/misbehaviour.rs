@@ -6,11 +6,11 @@
 
 use crate::algorithm::{coordinate_size, Hash};
 use crate::config::Active;
-use crate::device::MAX_MESSAGE;
+use crate::device::{MAX_MESSAGE, SUPPORTED_ALGORITHMS_SIZE};
 use crate::fault::Fault;
 use crate::message::{
     u16_at, u32_at, Exchange, CERT_CAP, CHAL_CAP, CONTEXT_SIZE, HEADER_SIZE, NONCE_SIZE,
-    VERSION_10, VERSION_11, VERSION_12, VERSION_13,
+    VERSION_10, VERSION_11, VERSION_12, VERSION_13, VERSION_14,
 };
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
@@ -52,6 +52,10 @@ pub struct Signing {
     pub hash: Hash,
     /// The context in the prefix (1.2).
     pub context: &'static str,
+    /// Whether a message is signed, with a context string, and no digest.
+    pub is_pqc: bool,
+    /// The context string, if it is not the context.
+    pub context_string: Option<&'static str>,
     /// VERSION, CAPABILITIES and ALGORITHMS pairs.
     pub vca: Vec<u8>,
     /// DIGESTS and CERTIFICATE pairs.
@@ -70,6 +74,21 @@ impl Signing {
     ///
     /// Fails if the hash does.
     pub fn digest(&self) -> Result<Vec<u8>, ErrorStack> {
+        let signed = self.message()?;
+        if self.version < VERSION_12 {
+            Ok(signed)
+        } else {
+            self.hash.digest(&signed)
+        }
+    }
+
+    /// What is signed, where a message is, and no digest: the digest of M1, from 1.2 on behind the
+    /// prefix.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the hash does.
+    pub fn message(&self) -> Result<Vec<u8>, ErrorStack> {
         let parts = [
             &self.vca[..],
             &self.certificates,
@@ -85,7 +104,7 @@ impl Signing {
         signed.resize(PREFIX_SIZE - self.context.len(), 0);
         signed.extend(self.context.as_bytes());
         signed.extend(digest);
-        self.hash.digest(&signed)
+        Ok(signed)
     }
 }
 
@@ -168,7 +187,7 @@ fn set_reserved(exchange: Exchange, message: &mut [u8]) {
         }
         Exchange::Algorithms => {
             message[3] = 0xFF;
-            message[20..31].fill(0xFF);
+            message[if version < VERSION_14 { 20 } else { 24 }..31].fill(0xFF);
             message[34..36].fill(0xFF);
         }
         Exchange::Digests => {
@@ -177,7 +196,7 @@ fn set_reserved(exchange: Exchange, message: &mut [u8]) {
             }
         }
         Exchange::Certificate => {
-            message[2] |= 0xF0;
+            message[2] |= if version < VERSION_14 { 0xF0 } else { 0x70 };
             message[3] = if version < VERSION_13 { 0xFF } else { 0xF8 };
         }
         Exchange::Challenge => message[2] |= 0x70,
@@ -243,7 +262,9 @@ fn change_capabilities(fault: Fault, message: &mut Vec<u8>) -> bool {
                 VERSION_10 => !0x3F,
                 VERSION_11 => !0x1_FFFF,
                 VERSION_12 => !0x3F_FFFF,
-                _ => 0xC000_0000,
+                VERSION_13 => 0xC000_0000,
+                // None is left.
+                _ => return false,
             };
             set_flags(message, reserved, 0);
         }
@@ -257,10 +278,12 @@ fn change_capabilities(fault: Fault, message: &mut Vec<u8>) -> bool {
         Fault::SupportedAlgorithmsUnasked | Fault::SupportedAlgorithmsLength => {
             let lies = fault == Fault::SupportedAlgorithmsLength;
             message.truncate(20);
-            message[2] = 1;
-            let mut block = vec![0, 0, if lies { 64 } else { 32 }, 0, 0, 0];
+            message[2] = u8::from(lies);
+            // CAST: it is 30.
+            let length = SUPPORTED_ALGORITHMS_SIZE as u8;
+            let mut block = vec![0, 0, if lies { 64 } else { length }, 0, 0, 0];
             block.extend([0x80, 0, 0, 0, 0x02, 0, 0, 0]);
-            block.resize(28, 0);
+            block.resize(SUPPORTED_ALGORITHMS_SIZE, 0);
             message.extend(block);
         }
         _ => return false,
@@ -306,6 +329,17 @@ fn change_algorithms(fault: Fault, request: &[u8], message: &mut Vec<u8>) -> boo
         }
         Fault::AsymNone => set(message, ASYM, 0),
         Fault::HashNone => set(message, HASH, 0),
+        Fault::PqcNotOffered => {
+            set(message, ASYM, 0);
+            // SLH-DSA-SHAKE-256f.
+            message[20..24].copy_from_slice(&0x4000_u32.to_le_bytes());
+        }
+        Fault::AsymAndPqc => {
+            // One that was offered, if there is one.
+            let offered = u32_at(request, 16).unwrap_or_default();
+            let bit = 1 << offered.trailing_zeros().min(31);
+            message[20..24].copy_from_slice(&u32::to_le_bytes(bit));
+        }
         Fault::OpaqueFormat => message[7] |= 3,
         Fault::TableOrder => {
             let mut tables = tables(message);
@@ -453,6 +487,14 @@ fn change_certificate(fault: Fault, request: &[u8], message: &mut Vec<u8>) -> bo
         }
         Fault::PortionLength => set(message, portion.saturating_add(4), remainder),
         Fault::WrongSlot => message[2] ^= 1,
+        Fault::CertificateInfo => message[3] |= 1,
+        Fault::LargeCertChain => message[2] ^= 0x80,
+        Fault::ChainOf4Gib => {
+            if message[2] & 0x80 == 0 {
+                return false;
+            }
+            message[12..16].fill(0xFF);
+        }
         _ => return false,
     }
     true
@@ -553,6 +595,7 @@ pub fn change_signing(active: &Active, signing: &mut Signing) -> bool {
             }
         }
         Fault::RequesterRole => signing.context = REQUESTER_CHALLENGE,
+        Fault::EmptyContext if signing.is_pqc => signing.context_string = Some(""),
         Fault::OtherPrefix => {
             signing.version = match signing.version {
                 VERSION_12 => VERSION_13,

@@ -12,7 +12,7 @@
 //! Two processes may use one directory at a time: a file appears complete or not at all, and who
 //! comes second takes what the first one made.
 
-use crate::algorithm::{Asym, Hash};
+use crate::algorithm::{sign_message, Asym, Hash};
 use crate::message::hex;
 use crate::variant::Variant;
 use anyhow::{anyhow, Context, Result};
@@ -484,7 +484,7 @@ impl Pki {
         Ok(der)
     }
 
-    /// Makes every root and its `roots/all.pem`.
+    /// Makes every root, and `roots/all.pem` of those that any kernel can load: without ML-DSA.
     ///
     /// # Errors
     ///
@@ -492,7 +492,10 @@ impl Pki {
     pub fn all_roots(&self) -> Result<()> {
         let mut all = Vec::new();
         for asym in Asym::ALL {
-            all.extend(X509::from_der(&self.root(asym)?)?.to_pem()?);
+            let root = X509::from_der(&self.root(asym)?)?;
+            if asym.pqc().is_none() {
+                all.extend(root.to_pem()?);
+            }
         }
         let path = self.directory.join("roots/all.pem");
         if fs::read(&path).ok().as_ref() != Some(&all) {
@@ -599,9 +602,19 @@ impl Pki {
                 builder.append_extension(extension)?;
             }
         }
-        let digest: MessageDigest = recipe.signer.asym.certificate_digest();
-        builder.sign(&signer, digest)?;
-        let mut certificate = builder.build().to_der()?;
+        let mut certificate = match recipe.signer.asym.pqc() {
+            None => {
+                let digest: MessageDigest = recipe.signer.asym.certificate_digest();
+                builder.sign(&signer, digest)?;
+                builder.build().to_der()?
+            }
+            Some((_, arc)) => {
+                // A signature of any kind, to be replaced: the wrapper knows none without a digest.
+                let any = Asym::EcdsaP256.generate()?;
+                builder.sign(&any, MessageDigest::sha256())?;
+                sign_again(&builder.build().to_der()?, &signer, arc)?
+            }
+        };
         if recipe.spoiled {
             // The end of the certificate is the end of its signature.
             if let Some(last) = certificate.last_mut() {
@@ -661,6 +674,40 @@ impl Pki {
         }
         Ok(extensions)
     }
+}
+
+/// A certificate, signed anew with ML-DSA, whose OID ends with `arc` (RFC 9881).
+fn sign_again(certificate: &[u8], signer: &PKey<Private>, arc: u8) -> Result<Vec<u8>> {
+    let algorithm = der(0x30, &der_oid(&format!("2.16.840.1.101.3.4.3.{arc}"))?);
+    let (_, certificate, _) = element(certificate)?;
+    let (_, fields, _) = element(certificate)?;
+    // Of the fields the third is the algorithm: version, serial number, signature.
+    let (version, _, rest) = element(fields)?;
+    let (serial, _, rest) = element(rest)?;
+    let (_, _, rest) = element(rest)?;
+    let fields = der(0x30, &[version, serial, &algorithm, rest].concat());
+    let mut signature = vec![0];
+    signature.extend(sign_message(signer, &[], &fields)?);
+    let signature = der(0x03, &signature);
+    Ok(der(0x30, &[fields, algorithm, signature].concat()))
+}
+
+/// The first DER element: the whole of it, its content, and what follows it.
+fn element(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8])> {
+    let short = || anyhow!("a DER element past the end");
+    let first = usize::from(*bytes.get(1).ok_or_else(short)?);
+    let (header, length) = if first < 0x80 {
+        (2, first)
+    } else {
+        let header = 2 + (first & 0x7F);
+        let length = bytes.get(2..header).ok_or_else(short)?;
+        let length = length
+            .iter()
+            .fold(0, |n, &byte| (n << 8) | usize::from(byte));
+        (header, length)
+    };
+    let (whole, rest) = bytes.split_at_checked(header + length).ok_or_else(short)?;
+    Ok((whole, &whole[header..], rest))
 }
 
 /// The key identifier: the first 20 bytes of the SHA-256 of the public key.

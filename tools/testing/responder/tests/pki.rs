@@ -10,7 +10,9 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509StoreContext, X509};
 use requester::split_certificates;
-use spdm_responder::algorithm::{sign_digest, verify_digest, Asym, Hash};
+use spdm_responder::algorithm::{
+    is_pqc, sign_digest, sign_message, verify_digest, verify_message, Asym, Hash,
+};
 use spdm_responder::pki::{Identity, Pki, QEMU_NVME_SAN};
 use spdm_responder::variant::{Variant, Verdict, VARIANTS};
 use std::collections::HashSet;
@@ -143,12 +145,23 @@ fn defects(asym: Asym, pki: &Pki, variant: Variant) -> Vec<String> {
         Asym::EcdsaP256 => 256,
         Asym::EcdsaP384 => 384,
         Asym::EcdsaP521 => 521,
+        _ => 0,
     };
-    if public.bits() != bits {
+    let right = match asym.pqc() {
+        Some((kind, _)) => public.is_a(kind),
+        None => public.bits() == bits,
+    };
+    if !right {
         add("another algorithm");
     }
-    let signature = sign_digest(&chain.key, Hash::Sha256, &[7; 32]).unwrap();
-    if !verify_digest(&public, Hash::Sha256, &[7; 32], &signature).unwrap() {
+    let verified = if is_pqc(&chain.key) {
+        let signature = sign_message(&chain.key, b"context", &[7; 100]).unwrap();
+        verify_message(&public, b"context", &[7; 100], &signature)
+    } else {
+        let signature = sign_digest(&chain.key, Hash::Sha256, &[7; 32]).unwrap();
+        verify_digest(&public, Hash::Sha256, &[7; 32], &signature)
+    };
+    if !verified.unwrap() {
         add("not the key of the leaf");
     }
     defects

@@ -85,7 +85,7 @@ fn roots_are_listed() {
     let output = run(&["pki", "--out", &pki()]);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.lines().count(), 6);
+    assert_eq!(text.lines().count(), 9);
     for path in text.lines() {
         let root = std::fs::read(path).unwrap();
         openssl::x509::X509::from_der(&root).unwrap();

@@ -14,9 +14,10 @@ use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
 use openssl::x509::X509;
 use spdm_core::{
-    BaseAsym, BaseHash, CertChain, ChainBuffer, ChainError, Digest, Hash, OutOfMemory,
+    Asym, BaseAsym, BaseHash, CertChain, ChainBuffer, ChainError, Digest, Hash, OutOfMemory,
     SignatureError, Signed, TrustAnchor,
 };
+use spdm_responder::algorithm::verify_message;
 use std::time::SystemTime;
 
 /// QEMU's NVMe drive, which the responder's certificates name.
@@ -141,18 +142,31 @@ fn is_signed_by(certificate: &X509, issuer: &X509) -> bool {
     certificate.verify(&key).unwrap_or(false)
 }
 
+fn check(chain: &CertChain<'_>) -> Result<(), ChainError> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let profile = Profile {
+        now: now.unwrap().as_secs().try_into().unwrap(),
+        asym: chain.asym,
+        model: chain.model,
+        version: chain.version,
+        device: Some(&DRIVE),
+    };
+    chain::check(chain.certificates, &profile).map_err(|refused| refused.error)?;
+    Ok(())
+}
+
 impl TrustAnchor for Anchor {
     type LeafKey = PKey<Public>;
 
+    fn recheck(&mut self, _key: &PKey<Public>, chain: &CertChain<'_>) -> Result<(), ChainError> {
+        check(chain)?;
+        let first = Certificates::new(chain.certificates).read();
+        let first = first.map_err(|_| ChainError::Malformed)?;
+        self.vouch(&first, &X509::from_der(first.raw).unwrap())
+    }
+
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<PKey<Public>, ChainError> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let profile = Profile {
-            now: now.unwrap().as_secs().try_into().unwrap(),
-            base_asym: chain.base_asym,
-            version: chain.version,
-            device: Some(&DRIVE),
-        };
-        chain::check(chain.certificates, &profile).map_err(|refused| refused.error)?;
+        check(chain)?;
 
         let mut certificates = Certificates::new(chain.certificates);
         let mut issuer: Option<X509> = None;
@@ -185,9 +199,16 @@ impl TrustAnchor for Anchor {
         signed: &Signed<'_>,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        assert_eq!(signature.len(), signed.base_asym.signature_size());
+        assert_eq!(signature.len(), signed.asym.signature_size());
         let digest = signed.digest.as_bytes();
-        let right = match signed.base_asym {
+        let Asym::Base(base_asym) = signed.asym else {
+            let right = verify_message(key, signed.context, signed.message, signature).unwrap();
+            return right.then_some(()).ok_or(SignatureError::Bad);
+        };
+        let right = match base_asym {
+            BaseAsym::RsaPss2048 | BaseAsym::RsaPss3072 | BaseAsym::RsaPss4096 => {
+                return Err(SignatureError::Internal);
+            }
             BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
                 let mut context = PkeyCtx::new(key).unwrap();
                 context.verify_init().unwrap();

@@ -3,11 +3,12 @@
 //! A requester and a device, face to face, with a clock that only they move.
 
 use crate::anchor::{Anchor, Memory, OpensslHash};
+use openssl::pkey::{PKey, Public};
 use openssl::sha::sha256;
 use openssl::x509::X509;
 use spdm_core::{
-    BaseAsym, BaseAsyms, BaseHash, BaseHashes, ChainBuffer, Config, Interrupted, Platform, Report,
-    Requester, Transport, TransportError, Unsupported, Workspace,
+    BaseAsym, BaseAsyms, BaseHash, BaseHashes, ChainBuffer, Config, Interrupted, Platform, PqcAsym,
+    PqcAsyms, Report, Requester, Transport, TransportError, Unsupported, Workspace,
 };
 use spdm_responder::algorithm::Asym;
 use spdm_responder::config;
@@ -168,6 +169,11 @@ impl Platform for Host {
         all.fold(BaseAsyms::NONE, BaseAsyms::with)
     }
 
+    fn pqc_asyms(&self) -> PqcAsyms {
+        let all = PqcAsym::ALL.into_iter();
+        all.fold(PqcAsyms::NONE, PqcAsyms::with)
+    }
+
     fn hash(&self, algorithm: BaseHash) -> Result<OpensslHash, Unsupported> {
         Ok(OpensslHash::new(algorithm))
     }
@@ -213,10 +219,11 @@ impl Outcome {
 /// A requester and a device.
 pub struct Bench {
     world: Rc<RefCell<World>>,
-    workspace: Workspace<OpensslHash>,
+    workspace: Workspace<OpensslHash, PKey<Public>>,
     buffer: Vec<u8>,
     anchor: Anchor,
     memory: Memory,
+    cache: bool,
 }
 
 impl Bench {
@@ -238,7 +245,25 @@ impl Bench {
             buffer: vec![0; 4096],
             anchor: Anchor::new(roots.map(|root| X509::from_der(&root).unwrap()).into()),
             memory: Memory::default(),
+            cache: false,
         }
+    }
+
+    /// The same with a buffer of `len` bytes.
+    pub fn with_buffer(mut self, len: usize) -> Self {
+        self.buffer = vec![0; len];
+        self
+    }
+
+    /// The same, whose attestations leave out what the last one has shown.
+    pub fn caching(mut self) -> Self {
+        self.cache = true;
+        self
+    }
+
+    /// Trusts the roots of other people only.
+    pub fn distrust(&mut self) {
+        self.anchor = Anchor::new(Vec::new());
     }
 
     /// The same over another link.
@@ -289,6 +314,8 @@ impl Bench {
             workspace: &mut self.workspace,
             config: Config {
                 deadline_us: DEADLINE_US,
+                cache: self.cache,
+                ..Config::default()
             },
         }
         .attest(&mut self.anchor, &mut self.memory, &mut report);

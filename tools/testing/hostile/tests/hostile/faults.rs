@@ -38,7 +38,7 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         Fault::Unspecified => "error-response: $: Unspecified",
         Fault::UnsupportedRequest => "error-response: $: UnsupportedRequest",
         Fault::VersionMismatch => "error-response: $: VersionMismatch",
-        Fault::LargeResponse => "error-response: $: LargeResponse",
+        Fault::LargeResponse => "large-response-illegal: @",
 
         // Any answer.
         Fault::Truncate | Fault::Empty => "truncated-response: @",
@@ -71,13 +71,17 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
             "invalid-data-transfer-size: @"
         }
         Fault::CtExponent24 | Fault::CtExponent255 => "invalid-ct-exponent: @",
-        Fault::SupportedAlgorithmsUnasked | Fault::SupportedAlgorithmsLength => "trailing-bytes: @",
+        Fault::SupportedAlgorithmsUnasked => "trailing-bytes: @",
+        Fault::SupportedAlgorithmsLength => "supported-algorithms-length: @",
 
         // ALGORITHMS.
-        Fault::AsymNotOffered | Fault::HashNotOffered | Fault::TableUnasked => {
-            "algorithm-not-offered: @"
+        Fault::AsymNotOffered
+        | Fault::HashNotOffered
+        | Fault::PqcNotOffered
+        | Fault::TableUnasked => "algorithm-not-offered: @",
+        Fault::AsymTwo | Fault::HashTwo | Fault::AsymAndPqc | Fault::OpaqueFormat => {
+            "multiple-algorithms: @"
         }
-        Fault::AsymTwo | Fault::HashTwo | Fault::OpaqueFormat => "multiple-algorithms: @",
         Fault::AsymNone | Fault::HashNone => "no-algorithm: @",
         Fault::TableOrder | Fault::TableDuplicate => "algorithm-structure: @",
         Fault::TableSize | Fault::TableCount | Fault::LengthShort | Fault::LengthLong => {
@@ -97,6 +101,9 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         Fault::PortionTooLong => "portion-too-large: @",
         Fault::PortionLength => "truncated-response: @",
         Fault::WrongSlot => "wrong-slot: @",
+        Fault::CertificateInfo => "certificate-info: @",
+        Fault::LargeCertChain => "large-cert-chain: @",
+        Fault::ChainOf4Gib => "chain-too-large: slot 0",
 
         // CHALLENGE_AUTH.
         Fault::ChainHash => "cert-chain-hash-mismatch: @",
@@ -118,6 +125,7 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         | Fault::CertificatesLeftOut
         | Fault::MeasurementSignature
         | Fault::RequesterRole
+        | Fault::EmptyContext
         | Fault::OtherPrefix
         | Fault::ErrorInTranscript
         | Fault::DigestsTwice
@@ -131,6 +139,28 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         | Fault::DerSignatureCut => "bad-signature: CHALLENGE",
 
         Fault::DoePadding => "trailing-bytes: @",
+        // Chunks.
+        Fault::ChunkHandle | Fault::ChunkAckHandle => "chunk-handle: @",
+        Fault::ChunkSkipped
+        | Fault::ChunkRepeated
+        | Fault::ChunkWrapped
+        | Fault::ChunkAckSequence => "chunk-sequence: @",
+        Fault::ChunkEmpty | Fault::ChunkTooLarge => "chunk-size: @",
+        Fault::ChunkCut => "truncated-response: @",
+        Fault::LastChunkEarly | Fault::LastChunkLate | Fault::LargeSizeLonger => "last-chunk: @",
+        Fault::LargeSizeZero | Fault::LargeSizeSmall | Fault::LargeSizeMax => {
+            "large-message-size: @"
+        }
+        Fault::ChunkNested => "large-response-illegal: @",
+        // What is large enough for chunks is too large for it.
+        Fault::ChunkNestedInside => "error-data-size: @",
+        Fault::ChunkOtherMessage | Fault::ChunkNoChunk | Fault::ChunkAckEarly => {
+            "unexpected-response: @"
+        }
+        Fault::ChunkOtherVersion => "wrong-version: @",
+        Fault::ChunkErrorInside | Fault::ChunkError => "error-response: $: Unspecified",
+        Fault::ChunkTrailing => "trailing-bytes: @",
+
         Fault::DoeLengthMax
         | Fault::DoeLengthOne
         | Fault::DoeLengthLong
@@ -141,24 +171,32 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
     }
 }
 
-fn expected(fault: Fault, exchange: Exchange, minor: u8, link: Link) -> String {
+/// The verdict that a fault brings about.
+pub fn expected(fault: Fault, exchange: Exchange, minor: u8, link: Link) -> String {
     let request = exchange.request_name();
     let slot = match exchange {
         Exchange::Certificate => "slot 0",
         _ => request,
     };
-    let reason = reason(fault, minor, link);
+    let reason = match (fault, exchange) {
+        // It may be a large one, as SupportedAlgorithms was asked for; but the device knows no CHUNK_GET.
+        (Fault::LargeResponse, Exchange::Capabilities) if minor >= 3 => {
+            "error-response: @: UnsupportedRequest"
+        }
+        _ => reason(fault, minor, link),
+    };
     reason.replace('@', request).replace('$', slot)
 }
 
 /// Faults of messages from a version on, and of the padding that comes with them.
-fn faults(minor: u8, link: Link) -> impl Iterator<Item = &'static FaultInfo> {
+pub fn faults(minor: u8, link: Link) -> impl Iterator<Item = &'static FaultInfo> {
     FAULTS
         .iter()
         .filter(move |info| info.since <= 0x10 | minor)
         .filter(move |info| match info.fault {
             Fault::DoePadding => link == Link::Doe,
-            fault => !fault.is_transport(),
+            // Those of chunks: see `chunks`.
+            fault => !fault.is_transport() && !fault.is_chunk(),
         })
 }
 
@@ -171,6 +209,16 @@ fn may_be_idle(fault: Fault, at: Exchange, minor: u8) -> bool {
         Fault::VersionWithheld => minor == 0,
         // Messages of a size that needs none.
         Fault::DoePadding => true,
+        // It needs LARGE_RESP_CAP: see `chain_of_4_gib`.
+        Fault::ChainOf4Gib => true,
+        // There is none but with ML-DSA: see `pqc`.
+        Fault::EmptyContext => true,
+        // There are no reserved flags left.
+        Fault::FlagsLater => minor == 4,
+        // ALGORITHMS always fits, and CAPABILITIES without SupportedAlgorithms.
+        _ if fault.is_chunk() => {
+            at == Exchange::Algorithms || at == Exchange::Capabilities && minor == 2
+        }
         _ => false,
     }
 }
@@ -182,6 +230,19 @@ fn play(
     at: Exchange,
     minor: u8,
     link: Link,
+) -> Option<String> {
+    let expected = expected(info.fault, at, minor, link);
+    play_for(bench, info, at, minor, link, &expected)
+}
+
+/// Plays one fault, for an expected verdict; what is wrong with what came of it.
+pub fn play_for(
+    bench: &mut Bench,
+    info: &FaultInfo,
+    at: Exchange,
+    minor: u8,
+    link: Link,
+    expected: &str,
 ) -> Option<String> {
     let what = format!(
         "{} at {}, 1.{minor}, {link:?}",
@@ -198,7 +259,6 @@ fn play(
         assert!(outcome.is_authenticated(), "{what}: {outcome:?}");
         return None;
     }
-    let expected = expected(info.fault, at, minor, link);
     // Whatever the table here says.
     match info.harm {
         Harm::Fatal => assert!(!outcome.is_authenticated(), "{what}: {outcome:?}"),
@@ -230,9 +290,9 @@ fn every_fault_in_every_version_and_message() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for link in Link::ALL {
-        for minor in 0..4 {
-            let versions = ["1.0", "1.0,1.1", "1.0,1.1,1.2", "1.0,1.1,1.2,1.3"];
-            let versions = versions[usize::from(minor)];
+        for minor in 0..5 {
+            let versions = "1.0,1.1,1.2,1.3,1.4";
+            let versions = &versions[..4 * usize::from(minor) + 3];
             // Portions, so that there is a second one.
             let words = format!("version={versions} asym=ecdsa-p256 hash=sha256 portion=512");
             let mut bench = Bench::new(&words).over(link);
@@ -255,8 +315,8 @@ fn every_fault_in_every_version_and_message() {
 #[test]
 fn every_fault_of_the_challenge_with_every_algorithm() {
     let mut wrong = Vec::new();
-    for asym in Asym::ALL {
-        for minor in 0..4 {
+    for asym in Asym::BASE {
+        for minor in 0..5 {
             let words = format!("version=1.{minor} asym={asym} hash=sha512");
             let mut bench = Bench::new(&words);
             for info in faults(minor, Link::Doe) {
@@ -270,13 +330,27 @@ fn every_fault_of_the_challenge_with_every_algorithm() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A length that only 1.4 can tell, and only a device with LARGE_RESP_CAP.
+#[test]
+fn chain_of_4_gib() {
+    for link in Link::ALL {
+        let mut bench = Bench::new("version=1.4 asym=ecdsa-p256 flags=0x80000006 portion=512");
+        bench = bench.over(link);
+        bench.honest();
+        bench.set("fault=chain-4-gib");
+        assert_eq!(bench.attest().verdict, "chain-too-large: slot 0");
+        bench.set("fault=none");
+        bench.honest();
+    }
+}
+
 /// A signature is wrong with every hash, too.
 #[test]
 fn every_hash() {
     for hash in [
         "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512",
     ] {
-        for minor in 0..4 {
+        for minor in 0..5 {
             let mut bench = Bench::new(&format!("version=1.{minor} asym=ecdsa-p384 hash={hash}"));
             bench.honest();
             bench.set("fault=bad-signature");
@@ -357,7 +431,7 @@ fn slow_everything_ends_with_the_deadline() {
 /// ERROR is in no transcript: where one slot's chain is refused, the next slot has its chance.
 #[test]
 fn one_slot_refused_and_the_next_one_taken() {
-    for minor in 0..4 {
+    for minor in 0..5 {
         let words = format!("version=1.{minor} asym=ecdsa-p256 slot5=len2");
         let mut bench = Bench::new(&words);
         assert_eq!(bench.honest().report.negotiated.slot, Some(0));

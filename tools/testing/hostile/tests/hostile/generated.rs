@@ -134,6 +134,76 @@ impl Suite {
         }
     }
 
+    /// Bits of each byte of each response of a conversation with chunks. What frames a chunk is in
+    /// no transcript: its reserved bits do not matter.
+    fn bits_of_chunks(&mut self) {
+        for at in 0..self.session.responses.len() {
+            let response = self.session.responses[at].clone();
+            for byte in 0..response.len() {
+                let reserved = match (response[1], byte) {
+                    // All attributes but the lowest; in CHUNK_RESPONSE after ChunkSeqNo up to 1.3.
+                    (0x05 | 0x06, 2) => 0xFE,
+                    (0x06, 6..=7) if response[0] < 0x14 => 0xFF,
+                    // Param2 of ERROR LargeResponse, by itself or behind CHUNK_SEND_ACK.
+                    (0x7F, 3) => 0xFF,
+                    (0x05, 9) if response[0] < 0x14 && response[7] == 0x7F => 0xFF,
+                    (0x05, 11) if response[0] == 0x14 && response[9] == 0x7F => 0xFF,
+                    _ => 0,
+                };
+                let bits: &[u8] = match byte {
+                    0..16 => &[0, 1, 2, 3, 4, 5, 6, 7],
+                    // The chunk.
+                    _ => &[0],
+                };
+                for &bit in bits {
+                    let flip = move |number, carried: Carried<'_>| match carried {
+                        Carried::Response(_, response) if number == at => {
+                            response[byte] ^= 1 << bit;
+                        }
+                        _ => {}
+                    };
+                    self.bench.tamper(flip);
+                    let outcome = self.bench.attest();
+                    // A device may not know the version yet that GET_CAPABILITIES tells.
+                    let early = response[1] == 0x7F && at == 1 && byte == 0;
+                    let harmless =
+                        reserved & (1 << bit) != 0 || early && response[0] ^ (1 << bit) == 0x10;
+                    let what = format!("{}: {at}, {byte}.{bit}: {outcome:?}", self.words);
+                    assert_eq!(outcome.is_authenticated(), harmless, "{what}");
+                    self.cases += 1;
+                }
+            }
+            self.bench.leave_alone();
+            self.bench.honest();
+        }
+    }
+
+    /// Bits of each byte of each response, while the requester has everything to leave out what it
+    /// can. It may then do all of it instead, but must not believe what was changed.
+    fn bits_of_responses_again(&mut self, whole: usize) {
+        for at in 0..self.session.responses.len() {
+            for byte in 0..self.session.responses[at].len() {
+                for bit in [0, 7] {
+                    self.bench.leave_alone();
+                    let before = self.bench.honest();
+                    self.bench.tamper(move |number, carried| match carried {
+                        Carried::Response(_, response) if number == at => {
+                            response[byte] ^= 1 << bit;
+                        }
+                        _ => {}
+                    });
+                    let outcome = self.bench.attest();
+                    let what = format!("{}: {at}, {byte}.{bit}: {outcome:?}", self.words);
+                    let again = outcome.exchanges >= before.exchanges + whole;
+                    assert!(!outcome.is_authenticated() || again, "{what}");
+                    self.cases += 1;
+                }
+            }
+        }
+        self.bench.leave_alone();
+        self.bench.honest();
+    }
+
     /// Bits of each byte of each response.
     fn bits_of_responses(&mut self) {
         self.responses(|suite, at, response| {
@@ -300,6 +370,35 @@ fn richer() -> usize {
     suite.cases
 }
 
+/// Nearly everything in chunks.
+fn chunks() -> usize {
+    let mut cases = 0;
+    for minor in 2..5 {
+        let words = "asym=ecdsa-p256 hash=sha512 flags=0x20006 transfer=42 portion=900";
+        let mut suite = Suite::new(&format!("version=1.{minor} {words}"), Link::Bytes);
+        suite.bits_of_chunks();
+        cases += suite.cases;
+    }
+    cases
+}
+
+/// Attestations that leave out the chain, and all but CHALLENGE.
+fn again() -> usize {
+    let mut cases = 0;
+    for minor in 0..5 {
+        for flags in [6, 7] {
+            let words = format!("version=1.{minor} asym=ecdsa-p256 hash=sha256 flags={flags}");
+            let mut suite = Suite::new(&words, Link::Doe);
+            suite.bench = suite.bench.caching();
+            suite.bench.honest();
+            suite.session = Session::record(&mut suite.bench);
+            suite.bits_of_responses_again(6);
+            cases += suite.cases;
+        }
+    }
+    cases
+}
+
 /// A chain that is refused before one that is not.
 ///
 /// Requests are left alone here: one that the device cannot understand is answered by an ERROR,
@@ -315,7 +414,7 @@ fn second_slot() -> usize {
 #[test]
 fn nothing_that_was_changed_on_the_way_is_authenticated() {
     let mut others = Vec::new();
-    for minor in 0..4 {
+    for minor in 0..5 {
         for key in 0..2 {
             let words = format!("version=1.{minor} asym=ecdsa-p256 hash=sha256 key={key}");
             others.push(Session::record(&mut Bench::new(&words)));
@@ -323,10 +422,10 @@ fn nothing_that_was_changed_on_the_way_is_authenticated() {
     }
     let others = &others;
     let cases: usize = thread::scope(|scope| {
-        let versions: Vec<_> = (0..4)
+        let versions: Vec<_> = (0..5)
             .map(|minor| scope.spawn(move || version(minor, others)))
             .collect();
-        let richer = [scope.spawn(richer), scope.spawn(second_slot)];
+        let richer = [richer, second_slot, chunks, again].map(|cases| scope.spawn(cases));
         let all = versions.into_iter().chain(richer);
         all.map(|thread| thread.join().unwrap()).sum()
     });

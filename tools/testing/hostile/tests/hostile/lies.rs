@@ -24,11 +24,13 @@ fn optional_capabilities(minor: u8) -> u32 {
     const V1_2: u32 = V1_1 | 0x000E_0100;
     // EP_INFO_CAP of 01b or 10b, MEL_CAP, GET_KEY_PAIR_INFO_CAP, SET_KEY_PAIR_INFO_CAP.
     const V1_3: u32 = V1_2 | 0x31C0_0000;
+    // LARGE_RESP_CAP is none of them: what is fetched then looks different.
     match minor {
         0 => V1_0 | !0x0000_003F,
         1 => V1_1 | !0x0001_FFFF,
         2 => V1_2 | !0x003F_FFFF,
-        _ => V1_3 | 0xC000_0000,
+        3 => V1_3 | 0xC000_0000,
+        _ => V1_3,
     }
 }
 
@@ -40,8 +42,13 @@ fn ignored(minor: u8, exchange: Exchange, byte: usize) -> u8 {
         (Exchange::Version, 2..=4) => 0xFF,
         (Exchange::Version, 6) => 0xF0,
 
-        // Param1, Param2, reserved.
-        (Exchange::Capabilities, 2..=4 | 6..=7) => 0xFF,
+        // Param1: from 1.3 whether SupportedAlgorithms follows.
+        (Exchange::Capabilities, 2) => match minor {
+            0..3 => 0xFF,
+            _ => 0xFE,
+        },
+        // Param2, reserved; extended flags, none of which an attestation depends on.
+        (Exchange::Capabilities, 3..=4 | 6..=7) => 0xFF,
         // CTExponent, which is 14: less, or 15.
         (Exchange::Capabilities, 5) => 0x0F,
         (Exchange::Capabilities, 8..=11) => optional_capabilities(minor).to_le_bytes()[byte - 8],
@@ -59,16 +66,22 @@ fn ignored(minor: u8, exchange: Exchange, byte: usize) -> u8 {
         },
         // MeasurementHashAlgo: nobody asks for measurements.
         (Exchange::Algorithms, 8..=11) => 0xFF,
-        (Exchange::Algorithms, 20..=30 | 34..=35) => 0xFF,
+        // PqcAsymSel.
+        (Exchange::Algorithms, 20..=23) => reserved_before(4),
+        (Exchange::Algorithms, 24..=30 | 34..=35) => 0xFF,
         // MELspecificationSel.
         (Exchange::Algorithms, 31) => reserved_before(3),
 
         // Param1: supported slots, of which slot 0 has the chain.
         (Exchange::Digests, 2) => reserved_before(3) | 0xFE,
 
-        // Param1: the slot in the lower half. Param2: the certificate model.
-        (Exchange::Certificate, 2) => 0xF0,
-        (Exchange::Certificate, 3) => 0xFF,
+        // Param1: the slot in the lower half, LargeCertChain at the top. Param2: the certificate
+        // model.
+        (Exchange::Certificate, 2) => match minor {
+            0..4 => 0xF0,
+            _ => 0x70,
+        },
+        (Exchange::Certificate, 3) => reserved_before(3) | 0xF8,
 
         // Param1: in 1.0 the slot, later in the lower half, and BasicMutAuthReq at the top.
         (Exchange::Challenge, 2) => match minor {
@@ -113,7 +126,7 @@ fn sizes(bench: &mut Bench) -> Vec<(Exchange, usize)> {
 #[test]
 fn every_bit_of_every_response_is_checked_or_ignored() {
     let mut wrong = Vec::new();
-    for minor in 0..4 {
+    for minor in 0..5 {
         let mut bench = bench(minor);
         let sizes = sizes(&mut bench);
         assert_eq!(sizes.iter().map(|s| s.0).collect::<Vec<_>>(), Exchange::ALL);
@@ -150,7 +163,7 @@ fn every_bit_of_every_response_is_checked_or_ignored() {
 #[test]
 fn every_response_has_one_length() {
     for link in Link::ALL {
-        for minor in 0..4 {
+        for minor in 0..5 {
             let mut bench = bench(minor).over(link);
             for (exchange, size) in sizes(&mut bench) {
                 // Of a chain only the end: in between one length is like the other.

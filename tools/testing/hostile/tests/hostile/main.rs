@@ -5,10 +5,13 @@
 //! attestation succeeds.
 #![forbid(unsafe_code)]
 
+mod again;
 mod anchor;
 mod bench;
 mod chains;
+mod chunks;
 mod faults;
 mod generated;
 mod keyring;
 mod lies;
+mod pqc;

@@ -133,7 +133,7 @@ impl Requester {
     /// Offers everything, trusts `root`.
     pub fn new(root: Vec<u8>) -> Self {
         Requester {
-            versions: vec![0x10, 0x11, 0x12, 0x13],
+            versions: vec![0x10, 0x11, 0x12, 0x13, 0x14],
             hashes: 0x3F,
             asyms: 0x1B5,
             slot: 0,
@@ -229,6 +229,12 @@ impl Requester {
         let (asym, digest) = (u32_at(&response, 12), u32_at(&response, 16));
         ensure(asym.count_ones() == 1, "BaseAsymSel")?;
         ensure(asym & self.asyms != 0, "BaseAsymSel")?;
+        let pqc = if version >= 0x14 {
+            u32_at(&response, 20)
+        } else {
+            0
+        };
+        ensure(pqc == 0, "PqcAsymSel")?;
         ensure(digest.count_ones() == 1, "BaseHashSel")?;
         ensure(digest & self.hashes != 0, "BaseHashSel")?;
         let size = |table: &[(u32, usize)], bit| table.iter().find(|row| row.0 == bit).unwrap().1;
@@ -258,6 +264,8 @@ impl Requester {
             let response = session.ask(&request)?;
             ensure(response.len() >= 8, "size of CERTIFICATE")?;
             ensure(response[2] & 0xF == self.slot, "slot of CERTIFICATE")?;
+            ensure(version < 0x14 || response[2] < 0x80, "LargeCertChain")?;
+            ensure(version < 0x13 || response[3] & 7 == 0, "certificate model")?;
             let portion = usize::from(u16_at(&response, 4));
             let rest = usize::from(u16_at(&response, 6));
             ensure(portion > 0, "empty portion")?;
