@@ -643,6 +643,8 @@ impl Attester {
     }
 
     /// Attests the device and checks that it is the one it was.
+    // Not inlined, and `exchange_over` neither: each has results on the stack that the other does not need.
+    #[inline(never)]
     fn exchange(
         &self,
         occasion: Occasion,
@@ -691,6 +693,7 @@ impl Attester {
         }
     }
 
+    #[inline(never)]
     fn exchange_over<T: Transport>(
         &self,
         transport: &mut T,

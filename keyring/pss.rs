@@ -46,11 +46,9 @@ pub(super) fn is_encoding_of<H: Hash>(
         if octets.len() == 0 {
             break;
         }
-        let mut mask = new()?;
-        mask.update(hash);
-        mask.update(&counter.to_be_bytes());
+        let mask = digest_of(&new, [hash, &counter.to_be_bytes(), &[]])?;
         // In this order: at the end of the block no octet is lost.
-        for (mask, octet) in mask.finish().as_bytes().iter().zip(octets.by_ref()) {
+        for (mask, octet) in mask.as_bytes().iter().zip(octets.by_ref()) {
             *octet ^= mask;
         }
     }
@@ -74,9 +72,20 @@ pub(super) fn is_encoding_of<H: Hash>(
     }
 
     // Steps 12 to 14.
-    let mut expected = new()?;
-    expected.update(&[0; 8]);
-    expected.update(digest);
-    expected.update(salt);
-    Ok(expected.finish().as_bytes() == &*hash)
+    let expected = digest_of(&new, [&[0; 8], digest, salt])?;
+    Ok(expected.as_bytes() == &*hash)
+}
+
+/// Hashes `parts`, one after the other.
+// Not inlined: a running hash has some 200 bytes, and each move may be a copy.
+#[inline(never)]
+fn digest_of<H: Hash>(
+    new: &impl Fn() -> Result<H, Unsupported>,
+    parts: [&[u8]; 3],
+) -> Result<Digest, Unsupported> {
+    let mut hash = new()?;
+    for part in parts {
+        hash.update(part);
+    }
+    Ok(hash.finish())
 }

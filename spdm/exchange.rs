@@ -123,6 +123,8 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     /// # Errors
     ///
     /// Whatever is wrong with the link or with the response. Nothing was added to `transcript` then.
+    // Not inlined: what it needs of the stack is given back before the response is judged.
+    #[inline(never)]
     pub(crate) fn exchange<'b, R: Request>(
         &mut self,
         request: &R,

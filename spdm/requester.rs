@@ -86,6 +86,8 @@ impl<T: Transport, P: Platform, K: Clone> Requester<'_, T, P, K> {
     /// # Errors
     ///
     /// [`Error`]: why the device is not to be trusted, or could not be asked.
+    // Not inlined: the stack that it needs is not needed while the caller looks at the result.
+    #[inline(never)]
     pub fn attest<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         anchor: &mut A,
@@ -668,25 +670,44 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             return Err(fail(Reason::CertChainHashMismatch));
         }
 
-        let Algorithms {
-            base_hash, asym, ..
-        } = algorithms;
-        let transcript = workspace.m1.finish().map_err(fail)?;
-        let message = SignedMessage::challenge_auth(link.platform, version, base_hash, &transcript)
-            .map_err(fail)?;
-        let signed = message.signed(asym, base_hash);
-        let signature = VerifiedSignature::verify(anchor, &self.chain, &signed, response.signature)
-            .map_err(|error| {
-                fail(match error {
-                    SignatureError::Bad => Reason::BadSignature,
-                    SignatureError::Internal => Reason::SignatureNotChecked,
-                })
-            })?;
+        let signature = verify_challenge_auth(
+            anchor,
+            &self.chain,
+            link.platform,
+            (version, &algorithms),
+            &mut workspace.m1,
+            response.signature,
+        )
+        .map_err(fail)?;
         if self.connection.config.cache {
             self.keep();
         }
         Ok(Authenticated::new(self.chain, signature))
     }
+}
+
+/// Verifies the signature in CHALLENGE_AUTH, over the transcript `m1`.
+// Not inlined: what it needs of the stack is none of the exchange's.
+#[inline(never)]
+fn verify_challenge_auth<A: TrustAnchor, P: Platform>(
+    anchor: &A,
+    chain: &TrustedChain<A::LeafKey>,
+    platform: &P,
+    (version, algorithms): (Version, &Algorithms),
+    m1: &mut M1<P::Hash>,
+    signature: &[u8],
+) -> Result<VerifiedSignature, Reason> {
+    let Algorithms {
+        base_hash, asym, ..
+    } = *algorithms;
+    let transcript = m1.finish()?;
+    let message = SignedMessage::challenge_auth(platform, version, base_hash, &transcript)?;
+    VerifiedSignature::verify(anchor, chain, &message.signed(asym, base_hash), signature).map_err(
+        |error| match error {
+            SignatureError::Bad => Reason::BadSignature,
+            SignatureError::Internal => Reason::SignatureNotChecked,
+        },
+    )
 }
 
 /// A fresh nonce.

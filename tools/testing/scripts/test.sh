@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # make test: every check there is. T=name runs one: fmt, shell, style, unsafe, clippy, unit, doc,
-# kbuild, symbols, kunit, stock/SCRIPT, test/SCRIPT. T=text runs those whose name contains the text
+# kbuild, symbols, stack, kunit, stock/SCRIPT, test/SCRIPT. T=text runs those whose name contains the text
 # or matches it as a shell pattern. T=unit/text runs the unit tests with that text in their name.
 #
 # Results are TAP lines; the last line is "N passed, N failed".
@@ -24,7 +24,7 @@ esac
 wanted() {
 	case $pattern in
 	'') ;;
-	fmt | shell | style | unsafe | clippy | unit | doc | kbuild | symbols | kunit)
+	fmt | shell | style | unsafe | clippy | unit | doc | kbuild | symbols | stack | kunit)
 		[ "$1" = "$pattern" ]
 		;;
 	*)
@@ -149,7 +149,7 @@ mapfile -t stock_tests < <(selftests_of stock)
 mapfile -t test_tests < <(selftests_of test)
 
 prepare_root
-if needs style kbuild symbols kunit "${stock_tests[@]}" "${test_tests[@]}"; then
+if needs style kbuild symbols stack kunit "${stock_tests[@]}" "${test_tests[@]}"; then
 	prepare_stock_kernel
 else
 	mounts=()
@@ -169,10 +169,11 @@ unit
 check doc 'documentation builds without a warning' doc
 check kbuild 'spdm.ko builds without a warning of W=1, sparse and clippy' kbuild
 
-if needs symbols kunit "${stock_tests[@]}" "${test_tests[@]}"; then
+if needs symbols stack kunit "${stock_tests[@]}" "${test_tests[@]}"; then
 	prepare_programs
 	prepare_module
 	check symbols 'nothing in spdm.ko can panic' symbols
+	check stack 'every function in spdm.ko needs less than 2 KiB of stack' stack
 	make_run_directory
 	mkdir "$run_dir/stock-modules" "$run_dir/test-modules"
 	find "$cache/module" -name '*.ko' -exec cp {} "$run_dir/stock-modules" \;

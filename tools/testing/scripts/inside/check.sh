@@ -78,6 +78,19 @@ symbols() {
 	! grep -E 'panic|unwrap_failed|expect_failed|slice_.*_fail|rust_begin_unwind' /tmp/undefined
 }
 
+# No function of the module needs 2 KiB of stack or more, which is an eighth of what there is, or an amount that only
+# running it tells.
+stack() {
+	local module=/cache/module/spdm/spdm.ko
+	[ -s $module ]
+	objdump --disassemble $module | perl /part/linux/scripts/checkstack.pl x86_64 1 >/tmp/stack
+	# So that it is known to have seen functions.
+	[ "$(wc -l </tmp/stack)" -gt 50 ]
+	head -n 5 /tmp/stack
+	sed 's/.*:[[:space:]]*//' /tmp/stack |
+		awk '!/^[0-9]+$/ || $1 >= 2048 { bad = 1 } END { exit bad }'
+}
+
 # The protocol crate has no unsafe code, and says so to the compiler.
 unsafe() {
 	grep -q '^#!\[forbid(unsafe_code)\]' "$src/spdm/spdm_core.rs"
