@@ -6,6 +6,7 @@
 #   KERNEL=stock|test    the distribution's kernel with spdm.ko, or one built with spdm in it
 #   DEVICES=n            drives, each with a responder of its own
 #   FAULT=name           makes the responder misbehave
+#   SWAP=1               puts another drive into the slot while the system sleeps
 #   RESPONDER=host:port  a responder that is already running, and
 #   ROOT=file            its root certificate (PEM or DER)
 #   SHELL=1              a prompt in the guest
@@ -21,10 +22,12 @@ stock | test) ;;
 *) die "KERNEL=$kernel: there is stock and test" ;;
 esac
 [[ ${DEVICES:-1} =~ ^[0-9]+$ ]] || die "DEVICES=$DEVICES is not a number"
+[[ ${SWAP:-} =~ ^1?$ ]] || die "SWAP=$SWAP: there is SWAP=1"
 if [ -n "${RESPONDER:-}" ]; then
 	[[ $RESPONDER =~ ^.+:[0-9]+$ ]] || die "RESPONDER=$RESPONDER is not host:port"
 	[ -n "${ROOT:-}" ] || echo "note: without ROOT=file the test roots are used, which it may not have"
 	[ -z "${FAULT:-}" ] || die "FAULT is for our own responder, not for RESPONDER"
+	[ -z "${SWAP:-}" ] || die "SWAP is for our own responder, not for RESPONDER"
 fi
 if [ -n "${ROOT:-}" ] && [ ! -r "$ROOT" ]; then
 	die "ROOT=$ROOT cannot be read"
@@ -59,6 +62,7 @@ if [ -n "${ROOT:-}" ]; then
 fi
 [ -z "${DEVICES:-}" ] || arguments+=(--devices "$DEVICES")
 [ -z "${FAULT:-}" ] || arguments+=(--fault "$FAULT")
+[ -z "${SWAP:-}" ] || arguments+=(--swap)
 [ -z "${RESPONDER:-}" ] || arguments+=(--responder "$RESPONDER")
 if [ -n "${SHELL_IN_GUEST:-}" ]; then
 	arguments+=(--shell)

@@ -44,6 +44,12 @@ impl Function<'_> {
         self.text("authenticated") == "1"
     }
 
+    /// Whether it still was when the guest had slept, if it did.
+    fn authenticated_after_sleep(&self) -> bool {
+        self.bytes("after/authenticated")
+            .is_none_or(|text| text == b"1\n")
+    }
+
     /// The number of the drive, and whether what was read is what that drive contains.
     fn block_is_right(&self) -> bool {
         let serial = self.text("serial");
@@ -79,7 +85,9 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
     );
     let mut good = functions.len() == drives;
     for function in &functions {
-        good &= function.authenticated() && function.block_is_right();
+        good &= function.authenticated()
+            && function.block_is_right()
+            && function.authenticated_after_sleep();
         describe(&mut text, function);
     }
     if functions.len() != drives {
@@ -92,6 +100,7 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
     if functions.iter().all(Function::authenticated) {
         text.push_str(
             "  Next:  make run FAULT=bad-signature   a device that lies, and what is said of it\n\
+             \x20        make run SWAP=1               another drive in the slot while the system sleeps\n\
              \x20        make run DEVICES=4             four drives at once\n\
              \x20        make run SHELL=1               look around in the guest yourself\n\
              \x20        make run KERNEL=test           built in: attested during boot\n\
@@ -196,6 +205,24 @@ fn describe(text: &mut String, function: &Function) {
             )
         },
     );
+    if function.bytes("after/authenticated").is_some() {
+        let verdict = if function.authenticated_after_sleep() {
+            "AUTHENTICATED"
+        } else {
+            "NOT AUTHENTICATED"
+        };
+        line(
+            "after sleep",
+            format!(
+                "{verdict}, {} ({:.1} ms, before its driver resumed)",
+                match function.text("after/spdm/reason") {
+                    reason if reason.is_empty() => function.text("after/spdm/state"),
+                    reason => reason,
+                },
+                function.number("after/spdm/duration_us") as f64 / 1000.0,
+            ),
+        );
+    }
     text.push('\n');
 }
 
@@ -229,6 +256,20 @@ mod tests {
         let mut facts = facts();
         facts.insert("0000:01:00.0/authenticated".to_owned(), b"0\n".to_vec());
         assert!(!report(&facts, 1).good);
+    }
+
+    #[test]
+    fn report_is_bad_if_the_verdict_is_gone_after_sleep() {
+        let mut facts = facts();
+        let name = "0000:01:00.0/after/authenticated";
+        facts.insert(name.to_owned(), b"1\n".to_vec());
+        assert!(report(&facts, 1).good);
+        facts.insert(name.to_owned(), b"0\n".to_vec());
+        let reason = "0000:01:00.0/after/spdm/reason";
+        facts.insert(reason.to_owned(), b"identity-changed: 00\n".to_vec());
+        let report = report(&facts, 1);
+        assert!(!report.good);
+        assert!(report.text.contains("NOT AUTHENTICATED, identity-changed"));
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct Options {
     /// A misbehaviour of our responder.
     #[arg(long)]
     fault: Option<String>,
+    /// Have another drive, with another key, in the slot of the first one when the guest wakes from sleep.
+    #[arg(long)]
+    swap: bool,
     /// Leave a person at a prompt in the guest.
     #[arg(long)]
     shell: bool,
@@ -84,6 +87,10 @@ pub fn run(options: &Options) -> Result<bool> {
     ensure!(
         options.responder.is_none() || options.fault.is_none(),
         "FAULT is for our own responder, not for RESPONDER"
+    );
+    ensure!(
+        options.responder.is_none() || !options.swap,
+        "SWAP is for our own responder, not for RESPONDER"
     );
 
     // Who answers for the drives.
@@ -160,6 +167,12 @@ pub fn run(options: &Options) -> Result<bool> {
                 let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
                 match word {
                     "step" => step.done(rest),
+                    "sleep" => {
+                        if let (true, Some(responder)) = (options.swap, &mut own) {
+                            let answer = responder.control("set 0 key=7")?;
+                            ensure!(answer == "ok", "SWAP: {answer}");
+                        }
+                    }
                     "put" => {
                         let (name, content) = rest.split_once(' ').unwrap_or((rest, ""));
                         let content = STANDARD
