@@ -120,6 +120,7 @@ help:
 	@echo "  in-tree          - put the tree into the kernel source KERNEL_SRC as drivers/spdm"
 	@echo "  run              - attest an emulated drive on the stock kernel"
 	@echo "  test             - run all tests, or those whose name contains T"
+	@echo "  coverage         - which lines the unit tests run"
 	@echo "  faults           - list the values of FAULT"
 	@echo "  clean-cache      - remove what run and test have prepared"
 	@echo "README.rst has the options."

@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
-# cpus: 1
 #
 # Hibernation, as far as it goes without a disk for the image: the kernel's own test of it (pm_test) makes the devices
 # quiet for the image (freeze) and wakes them again (thaw), where no image is written.

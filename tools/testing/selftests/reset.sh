@@ -12,7 +12,7 @@ reset() {
 }
 
 ktap_print_header
-ktap_set_plan 16
+ktap_set_plan 20
 start_spdm ecdsa-p384
 load_nvme
 drive_reads 0
@@ -74,4 +74,14 @@ configure 0
 while [ $turns -lt 5 ] && reset 0; do turns=$((turns + 1)); done
 ktap_test_result 'after five resets in a row it is authenticated' wait_for 10 has_verdict 0 '1 authenticated'
 ktap_test_result 'and works' drive_reads 0
+
+echo enforce >/sys/class/spdm/pci-0000:01:00.0/policy
+configure 0 key=7
+reset 0
+ktap_test_result 'with enforce, another device after a reset is refused' wait_for 10 is_other
+ktap_test_result 'and has no driver' wait_for 20 is_unbound 0
+configure 0
+accepts 0
+ktap_test_result 'the first one has' wait_for 20 is_bound 0
+ktap_test_result 'and works again' drive_reads 0
 ktap_finished

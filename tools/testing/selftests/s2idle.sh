@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
-# cpus: 1
 #
 # Suspend-to-idle: firmware does not know, devices may keep their power, and verdicts are made anew all the same.
 # Nothing wakes an emulated machine from it, so the kernel's own test of it (pm_test) goes all the way but for the idling.

@@ -32,6 +32,25 @@ unit() {
 	"${cargo[@]}" test --workspace --no-fail-fast -- "$@"
 }
 
+# How much of the protocol crate and of the certificate reader their unit tests run.
+coverage() {
+	local out=/cache/coverage programs=() program
+	cd "$testing"
+	mkdir -p $out
+	rm -f $out/*.profraw
+	export CARGO_TARGET_DIR=$out/target RUSTFLAGS=-Cinstrument-coverage LLVM_PROFILE_FILE=$out/%m.profraw
+	# Which files the tests are is known only to cargo.
+	"${cargo[@]}" test --package spdm_core --package keyring-tests --lib --no-run \
+		--message-format json >$out/programs
+	while read -r program; do
+		"$program" --quiet
+		programs+=(--object "$program")
+	done < <(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' $out/programs)
+	llvm-profdata merge --sparse $out/*.profraw --output $out/profile
+	llvm-cov report "${programs[@]}" --instr-profile $out/profile \
+		--show-branch-summary=false --sources $src/spdm $src/keyring >$out/report
+}
+
 doc() {
 	cd "$testing"
 	RUSTDOCFLAGS='-D warnings' "${cargo[@]}" doc --quiet --no-deps -p spdm_core

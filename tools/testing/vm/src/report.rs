@@ -100,7 +100,7 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
     if functions.iter().all(Function::authenticated) {
         text.push_str(
             "  Next:  make run FAULT=bad-signature   a device that lies, and what is said of it\n\
-             \x20        make run SWAP=1               another drive in the slot while the system sleeps\n\
+             \x20        make run SWAP=1                another drive in the slot while the system sleeps\n\
              \x20        make run DEVICES=4             four drives at once\n\
              \x20        make run SHELL=1               look around in the guest yourself\n\
              \x20        make run KERNEL=test           built in: attested during boot\n\
