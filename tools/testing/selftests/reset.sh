@@ -81,7 +81,8 @@ reset 0
 ktap_test_result 'with enforce, another device after a reset is refused' wait_for 10 is_other
 ktap_test_result 'and has no driver' wait_for 20 is_unbound 0
 configure 0
-accepts 0
+# Not before the driver has let go of it altogether.
+wait_for 20 accepts 0 >/dev/null
 ktap_test_result 'the first one has' wait_for 20 is_bound 0
 ktap_test_result 'and works again' drive_reads 0
 ktap_finished
