@@ -85,4 +85,5 @@ configure 0
 wait_for 20 accepts 0 >/dev/null
 ktap_test_result 'the first one has' wait_for 20 is_bound 0
 ktap_test_result 'and works again' drive_reads 0
+echo audit >/sys/class/spdm/pci-0000:01:00.0/policy
 ktap_finished
