@@ -25,6 +25,7 @@ use crate::{
     pci::Function,
     platform::{
         Kernel,
+        NoIo,
         Stopwatch, //
     },
     policy::{
@@ -79,7 +80,6 @@ use spdm_core::{
     Authenticated,
     Config,
     Negotiated,
-    Platform,
     Reason,
     Report,
     Requester,
@@ -388,13 +388,8 @@ impl Attester {
         self.cancel.resume();
         let owed = core::mem::take(&mut self.status.lock().owed);
         if owed {
-            // The device may be the one that memory would be written to.
-            // SAFETY: The scope is left below.
-            let flags = unsafe { bindings::spdm_noio_save() };
             // The verdict says what went wrong.
             let _ = self.attest_on(Occasion::Resume);
-            // SAFETY: The scope was entered above.
-            unsafe { bindings::spdm_noio_restore(flags) };
         }
     }
 
@@ -408,6 +403,9 @@ impl Attester {
     }
 
     fn attest_on(self: &Arc<Self>, occasion: Occasion) -> Result {
+        // The device may be the one that memory would be written to, and whoever is about to reset it, or to suspend
+        // the system, waits for this to end.
+        let _no_io = NoIo::begin();
         let mut status = self.status.lock();
         while status.running {
             if self.changed.wait_interruptible(&mut status) {
@@ -732,15 +730,14 @@ impl Attester {
 
     /// What the device told that it supports, and this kernel lacks.
     fn missing_algorithms(&self, negotiated: &Negotiated) -> SupportedAlgorithms {
-        let kernel = Kernel::new(&self.cma, &self.cancel);
         negotiated
             .capabilities
             .and_then(|capabilities| capabilities.supported_algorithms())
             .unwrap_or_default()
             .without(
-                kernel.base_hashes(),
-                kernel.base_asyms(),
-                kernel.pqc_asyms(),
+                self.cma.base_hashes(),
+                self.cma.base_asyms(),
+                self.cma.pqc_asyms(),
             )
     }
 

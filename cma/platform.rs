@@ -11,11 +11,13 @@ use crate::{
     }, //
 };
 use kernel::{
+    ffi::c_uint,
     prelude::*,
     time::{
         delay::fsleep,
         Delta, //
-    }, //
+    },
+    types::NotThreadSafe, //
 };
 use spdm_core::{
     algorithms::{
@@ -56,6 +58,31 @@ impl Stopwatch {
     fn now_ns() -> i64 {
         // SAFETY: `ktime_get()` may be called from any context that this module runs in.
         unsafe { bindings::ktime_get() }
+    }
+}
+
+/// Until it is dropped, the task allocates memory without waiting for I/O.
+pub(crate) struct NoIo {
+    flags: c_uint,
+    // The flags are those of one task.
+    _not_send: NotThreadSafe,
+}
+
+impl NoIo {
+    /// Begins.
+    pub(crate) fn begin() -> Self {
+        Self {
+            // SAFETY: What is changed is undone when this is dropped, by the same task.
+            flags: unsafe { bindings::spdm_noio_save() },
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for NoIo {
+    fn drop(&mut self) {
+        // SAFETY: The flags are from `spdm_noio_save()`, in this task.
+        unsafe { bindings::spdm_noio_restore(self.flags) };
     }
 }
 
