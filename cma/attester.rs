@@ -33,7 +33,8 @@ use crate::{
         signature_preference,
         Fence,
         Policy,
-        ResumePolicy, //
+        ResumePolicy,
+        Word, //
     },
     subsystem::Subsystem,
     verdict::{

@@ -22,6 +22,27 @@ use kernel::{
 };
 use spdm_core::Preference;
 
+/// One of three words.
+pub(crate) trait Word: Copy {
+    /// All of them.
+    const ALL: [Self; 3];
+
+    /// The word in sysfs and for the module parameter.
+    fn name(self) -> &'static str;
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is none.
+    fn parse(text: &[u8]) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|word| word.name().as_bytes() == text)
+            .ok_or(EINVAL)
+    }
+}
+
 /// What follows from a verdict.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Policy {
@@ -33,30 +54,19 @@ pub(crate) enum Policy {
     Enforce,
 }
 
-impl Policy {
+impl Word for Policy {
     const ALL: [Self; 3] = [Self::Off, Self::Audit, Self::Enforce];
 
-    /// The word in sysfs and for the module parameter.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Audit => "audit",
             Self::Enforce => "enforce",
         }
     }
+}
 
-    /// Reads the word.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is none.
-    pub(crate) fn parse(word: &[u8]) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name().as_bytes() == word)
-            .ok_or(EINVAL)
-    }
-
+impl Policy {
     /// The policy of devices that are found from now on: the module parameter `policy`.
     pub(crate) fn of_new_devices() -> Self {
         // SAFETY: No requirements.
@@ -98,30 +108,19 @@ pub(crate) enum ResumePolicy {
     Always,
 }
 
-impl ResumePolicy {
+impl Word for ResumePolicy {
     const ALL: [Self; 3] = [Self::Never, Self::Authenticated, Self::Always];
 
-    /// The word in sysfs and for the module parameter.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Never => "never",
             Self::Authenticated => "authenticated",
             Self::Always => "always",
         }
     }
+}
 
-    /// Reads the word.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is none.
-    pub(crate) fn parse(word: &[u8]) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name().as_bytes() == word)
-            .ok_or(EINVAL)
-    }
-
+impl ResumePolicy {
     /// The policy of devices that are found from now on: the module parameter `resume_policy`.
     pub(crate) fn of_new_devices() -> Self {
         // SAFETY: No requirements.
