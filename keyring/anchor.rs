@@ -409,6 +409,17 @@ mod tests {
 
     const P256: Asym = Asym::Base(BaseAsym::EcdsaP256);
 
+    /// A chain that leaves the root out.
+    const LEAF_ALONE: CertChain<'static> = CertChain {
+        slot: 0,
+        base_hash: BaseHash::Sha384,
+        root_hash: &[0; 48],
+        certificates: &LEAF,
+        asym: P256,
+        model: CertificateModel::Unknown,
+        version: 0x13,
+    };
+
     const DEVICE: PciIdentity = PciIdentity {
         vendor: 0x1b36,
         device: 0x0010,
@@ -452,15 +463,7 @@ mod tests {
     fn a_chain_is_judged_again() -> Result {
         let with_root = cma(&ROOT)?;
         let key = verify(&with_root, &LEAF).map_err(|_| EINVAL)?;
-        let chain = CertChain {
-            slot: 0,
-            base_hash: BaseHash::Sha384,
-            root_hash: &[0; 48],
-            certificates: &LEAF,
-            asym: P256,
-            model: CertificateModel::Unknown,
-            version: 0x13,
-        };
+        let chain = LEAF_ALONE;
         let recheck = |cma: &Cma, key: &LeafKey, device: &PciIdentity| {
             Anchor::new(cma, Some(device), None)
                 .recheck(key, &chain)
@@ -623,15 +626,7 @@ mod tests {
     fn tells_who_an_unknown_device_says_it_is() -> Result {
         let empty = cma(&[])?;
         let mut anchor = Anchor::new(&empty, Some(&DEVICE), None);
-        let chain = CertChain {
-            slot: 0,
-            base_hash: BaseHash::Sha384,
-            root_hash: &[0; 48],
-            certificates: &LEAF,
-            asym: P256,
-            model: CertificateModel::Unknown,
-            version: 0x13,
-        };
+        let chain = LEAF_ALONE;
         assert!(anchor.verify_chain(&chain).is_err());
         assert!(anchor.offered() == Some(IDENTITY));
         Ok(())
@@ -650,15 +645,7 @@ mod tests {
     fn names_what_was_refused() -> Result {
         let cma = cma(&[])?;
         let mut anchor = Anchor::new(&cma, Some(&DEVICE), None);
-        let chain = CertChain {
-            slot: 0,
-            base_hash: BaseHash::Sha384,
-            root_hash: &[0; 48],
-            certificates: &LEAF,
-            asym: P256,
-            model: CertificateModel::Unknown,
-            version: 0x13,
-        };
+        let chain = LEAF_ALONE;
         assert!(anchor.verify_chain(&chain).err() == Some(ChainError::UntrustedRoot));
         assert_eq!(anchor.detail(), "CN=Root");
         let other = PciIdentity {
