@@ -14,11 +14,7 @@ freeze_and_thaw() {
 }
 
 ktap_print_header
-if ! grep -qw disk /sys/power/state || [ ! -e /sys/power/pm_test ]; then
-	ktap_set_plan 1
-	ktap_test_skip 'this kernel does not hibernate, or has no test of it'
-	ktap_finished
-fi
+needs_pm_test disk /sys/power/state
 ktap_set_plan 9
 start_spdm ecdsa-p384
 load_nvme

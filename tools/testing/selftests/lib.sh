@@ -371,6 +371,14 @@ sleep_and_wake() {
 	echo mem >/sys/power/state
 }
 
+# needs_pm_test WORD FILE: this script is for a kernel that offers WORD in FILE, and has a test of it (pm_test).
+needs_pm_test() {
+	grep -qw "$1" "$2" && [ -e /sys/power/pm_test ] && return
+	ktap_set_plan 1
+	ktap_test_skip "this kernel has no $1 in $2, or no test of it"
+	ktap_finished
+}
+
 # --- Module and keyring ------------------------------------------------------------------------
 
 # Whether spdm is built into this kernel.

@@ -1,6 +1,5 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# cpus: 1
 #
 # What follows from a verdict: nothing, a word, or no driver.
 

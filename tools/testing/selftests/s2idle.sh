@@ -14,11 +14,7 @@ sleep_and_wake() {
 }
 
 ktap_print_header
-if ! grep -qw s2idle /sys/power/mem_sleep || [ ! -e /sys/power/pm_test ]; then
-	ktap_set_plan 1
-	ktap_test_skip 'this kernel does not suspend to idle, or has no test of it'
-	ktap_finished
-fi
+needs_pm_test s2idle /sys/power/mem_sleep
 ktap_set_plan 14
 echo s2idle >/sys/power/mem_sleep
 echo platform >/sys/power/pm_test

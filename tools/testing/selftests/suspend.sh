@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
-# cpus: 1
 #
 # The system sleeps (S3): a verdict does not survive that, and is made anew before the driver resumes.
 

@@ -116,16 +116,19 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
     Report { text, good }
 }
 
+fn verdict(authenticated: bool) -> &'static str {
+    if authenticated {
+        "AUTHENTICATED"
+    } else {
+        "NOT AUTHENTICATED"
+    }
+}
+
 fn describe(text: &mut String, function: &Function) {
     let mut line = |label: &str, value: String| {
         if !value.is_empty() {
             let _ = writeln!(text, "    {label:<12}{value}");
         }
-    };
-    let verdict = if function.authenticated() {
-        "AUTHENTICATED"
-    } else {
-        "NOT AUTHENTICATED"
     };
     let id = |file: &str| function.text(file).trim_start_matches("0x").to_owned();
     let model = function.text("model");
@@ -147,7 +150,8 @@ fn describe(text: &mut String, function: &Function) {
     line(
         "verdict",
         format!(
-            "{verdict}  (sysfs: authenticated = {})",
+            "{}  (sysfs: authenticated = {})",
+            verdict(function.authenticated()),
             function.text("authenticated")
         ),
     );
@@ -206,21 +210,20 @@ fn describe(text: &mut String, function: &Function) {
         },
     );
     if function.bytes("after/authenticated").is_some() {
-        let verdict = if function.authenticated_after_sleep() {
-            "AUTHENTICATED"
-        } else {
-            "NOT AUTHENTICATED"
+        let verdict = verdict(function.authenticated_after_sleep());
+        let state = match function.text("after/spdm/reason") {
+            reason if reason.is_empty() => function.text("after/spdm/state"),
+            reason => reason,
         };
         line(
             "after sleep",
-            format!(
-                "{verdict}, {} ({:.1} ms, before its driver resumed)",
-                match function.text("after/spdm/reason") {
-                    reason if reason.is_empty() => function.text("after/spdm/state"),
-                    reason => reason,
-                },
-                function.number("after/spdm/duration_us") as f64 / 1000.0,
-            ),
+            // One that was not authenticated is not asked again.
+            if function.authenticated() {
+                let ms = function.number("after/spdm/duration_us") as f64 / 1000.0;
+                format!("{verdict}, {state} ({ms:.1} ms, before its driver resumed)")
+            } else {
+                format!("{verdict}, as before")
+            },
         );
     }
     text.push('\n');
@@ -270,6 +273,17 @@ mod tests {
         let report = report(&facts, 1);
         assert!(!report.good);
         assert!(report.text.contains("NOT AUTHENTICATED, identity-changed"));
+    }
+
+    #[test]
+    fn report_does_not_say_that_a_refused_drive_was_asked_again() {
+        let mut facts = facts();
+        for name in ["authenticated", "after/authenticated"] {
+            facts.insert(format!("0000:01:00.0/{name}"), b"0\n".to_vec());
+        }
+        let report = report(&facts, 1);
+        assert!(report.text.contains("NOT AUTHENTICATED, as before"));
+        assert!(!report.text.contains("before its driver resumed"));
     }
 
     #[test]
