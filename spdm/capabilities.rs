@@ -149,6 +149,14 @@ impl Capabilities {
         self.flags & PUB_KEY_ID_CAP != 0
     }
 
+    /// Whether the responder has measurements, and if so, whether it signs them (MEAS_CAP).
+    pub(crate) const fn measurements(&self) -> Option<bool> {
+        match self.flags & MEAS_CAP {
+            0 => None,
+            cap => Some(cap == MEAS_CAP_SIG),
+        }
+    }
+
     /// Whether leaf certificates are of the alias model (ALIAS_CERT_CAP) where a slot does not say.
     pub(crate) const fn alias_certificates(&self) -> bool {
         self.flags & ALIAS_CERT_CAP != 0

@@ -15,12 +15,15 @@ use crate::{
 };
 
 /// Most opaque data in bytes that a message may have ("OpaqueDataLength").
-const MAX_OPAQUE_DATA: u16 = 1024;
+pub(crate) const MAX_OPAQUE_DATA: u16 = 1024;
 
-/// CHALLENGE_AUTH, Param1: bits that hold the slot, from version 1.1.
-const SLOT_ID: u8 = 0x0f;
+/// CHALLENGE_AUTH, Param1, and MEASUREMENTS, Param2: bits that hold the slot, from version 1.1.
+pub(crate) const SLOT_ID: u8 = 0x0f;
 /// CHALLENGE_AUTH, Param1: BasicMutAuthReq, from version 1.1.
 const BASIC_MUT_AUTH_REQ: u8 = 1 << 7;
+
+/// Size of a message's header in bytes.
+const HEADER_SIZE: usize = 4;
 
 /// Size of a nonce in bytes.
 pub(crate) const NONCE_SIZE: usize = 32;
@@ -102,6 +105,13 @@ impl Challenge {
 pub(crate) struct ChallengeAuth<'a> {
     pub(crate) cert_chain_hash: &'a [u8],
     pub(crate) signature: &'a [u8],
+}
+
+impl ChallengeAuth<'_> {
+    /// Where the responder's nonce is in the message.
+    pub(crate) const fn nonce_offset(&self) -> usize {
+        self.cert_chain_hash.len().saturating_add(HEADER_SIZE)
+    }
 }
 
 impl Request for Challenge {

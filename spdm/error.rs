@@ -244,6 +244,16 @@ pub enum Reason {
     BadSignature,
     /// The signature could not be checked.
     SignatureNotChecked,
+
+    // MEASUREMENTS.
+    /// A number of blocks that is not what was asked for, or not that of the record.
+    MeasurementCount,
+    /// A block with another index than was asked for, or out of order.
+    MeasurementIndex,
+    /// A block whose sizes do not fit, or of a measurement specification that was not negotiated.
+    MeasurementBlock,
+    /// Measurements changed while they were read.
+    MeasurementsChanged,
 }
 
 impl Reason {
@@ -320,6 +330,10 @@ impl Reason {
             Self::MutualAuthentication => "mutual-authentication",
             Self::BadSignature => "bad-signature",
             Self::SignatureNotChecked => "signature-not-checked",
+            Self::MeasurementCount => "measurement-count",
+            Self::MeasurementIndex => "measurement-index",
+            Self::MeasurementBlock => "measurement-block",
+            Self::MeasurementsChanged => "measurements-changed",
         }
     }
 }
@@ -360,6 +374,7 @@ pub struct ErrorCode(pub u8);
 
 impl ErrorCode {
     pub(crate) const BUSY: Self = Self(0x03);
+    pub(crate) const UNSUPPORTED_REQUEST: Self = Self(0x07);
     pub(crate) const LARGE_RESPONSE: Self = Self(0x0f);
     pub(crate) const RESPONSE_NOT_READY: Self = Self(0x42);
     pub(crate) const REQUEST_RESYNCH: Self = Self(0x43);
@@ -489,6 +504,10 @@ mod tests {
             MutualAuthentication,
             BadSignature,
             SignatureNotChecked,
+            MeasurementCount,
+            MeasurementIndex,
+            MeasurementBlock,
+            MeasurementsChanged,
         ];
         all.extend(slot_errors.map(|error| Slot { slot: 3, error }));
         all

@@ -9,6 +9,7 @@ use crate::{
     chunk::{max_message_size, LargeRequest, LargeResponse, Limits},
     error::{Error, Reason},
     error_response::{is_padding, judge, power_of_two, Again, NotReady},
+    evidence::Record,
     message::{move_to_front, Header, Reader, Request, RequestCode, ResponseCode, Timing},
     platform::Platform,
     report::Stats,
@@ -125,15 +126,22 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     /// Whatever is wrong with the link or with the response. Nothing was added to `transcript` then.
     // Not inlined: what it needs of the stack is given back before the response is judged.
     #[inline(never)]
-    pub(crate) fn exchange<'b, R: Request>(
+    pub(crate) fn exchange<'b, R: Request, Tr: Transcript>(
         &mut self,
         request: &R,
         buffer: &'b mut [u8],
-        transcript: &mut impl Transcript,
+        transcript: &mut Tr,
     ) -> Result<R::Response<'b>, Error> {
         self.fetch(&self.outgoing(request), buffer)
             .and_then(|Received { len, alignment }| {
-                accept(request, received(buffer, len)?, alignment, transcript)
+                let (response, message) = accept(request, received(buffer, len)?, alignment)?;
+                transcript.append(request.as_bytes())?;
+                transcript.append(message)?;
+                if Tr::RECORDED {
+                    self.platform.record(Record::Message(request.as_bytes()));
+                    self.platform.record(Record::Message(message));
+                }
+                Ok(response)
             })
             .map_err(|reason| Error::new(reason, R::CODE))
     }
@@ -449,13 +457,12 @@ fn look_at(
     }
 }
 
-/// Parses a response whose header is right, and adds it and its request to `transcript`.
+/// Parses a response whose header is right. Returns that, and the bytes of it that a transcript has.
 fn accept<'b, R: Request>(
     request: &R,
     received: &'b [u8],
     alignment: usize,
-    transcript: &mut impl Transcript,
-) -> Result<R::Response<'b>, Reason> {
+) -> Result<(R::Response<'b>, &'b [u8]), Reason> {
     let mut body = Reader::new(received);
     let header = body.read::<Header>()?;
     let response = request.parse(header, &mut body)?;
@@ -465,9 +472,7 @@ fn accept<'b, R: Request>(
 
     let beyond = body.rest().len().saturating_add(request.signature_size());
     let len = received.len().checked_sub(beyond).ok_or(Reason::Internal)?;
-    transcript.append(request.as_bytes())?;
-    transcript.append(received.get(..len).ok_or(Reason::Internal)?)?;
-    Ok(response)
+    Ok((response, received.get(..len).ok_or(Reason::Internal)?))
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum RequestCode {
     ChunkSend = 0x85,
     /// CHUNK_GET.
     ChunkGet = 0x86,
+    /// GET_MEASUREMENTS.
+    GetMeasurements = 0xe0,
     /// GET_CAPABILITIES.
     GetCapabilities = 0xe1,
     /// NEGOTIATE_ALGORITHMS.
@@ -45,6 +47,7 @@ impl RequestCode {
             Self::GetVersion => "GET_VERSION",
             Self::ChunkSend => "CHUNK_SEND",
             Self::ChunkGet => "CHUNK_GET",
+            Self::GetMeasurements => "GET_MEASUREMENTS",
             Self::GetCapabilities => "GET_CAPABILITIES",
             Self::NegotiateAlgorithms => "NEGOTIATE_ALGORITHMS",
             Self::RespondIfReady => "RESPOND_IF_READY",
@@ -66,6 +69,7 @@ pub(crate) enum ResponseCode {
     Version = 0x04,
     ChunkSendAck = 0x05,
     ChunkResponse = 0x06,
+    Measurements = 0x60,
     Capabilities = 0x61,
     Algorithms = 0x63,
     Error = 0x7f,
@@ -141,6 +145,7 @@ pub(crate) trait Request {
 }
 
 /// Takes a message apart, field after field.
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }

@@ -15,6 +15,7 @@ use crate::{
         Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms, SupportedAlgorithms,
     },
     error::Reason,
+    measurements::hash_size,
     message::{Header, Reader, Request, RequestCode, ResponseCode, Timing},
     platform::Platform,
     report::Preference,
@@ -39,6 +40,10 @@ pub(crate) struct Algorithms {
     pub(crate) opaque_data: bool,
     /// Whether the responder may use several keys (MULTI_KEY_CONN_RSP), from version 1.3.
     pub(crate) multi_key: bool,
+    /// Whether measurements follow the specification of DMTF.
+    pub(crate) measurements: bool,
+    /// Size in bytes of digests among them, if there are any whose algorithm is known.
+    pub(crate) measurement_hash_size: Option<usize>,
 }
 
 /// What is offered to the responder.
@@ -283,6 +288,8 @@ impl Request for NegotiateAlgorithms {
                 },
             )?,
             multi_key: self.offer.multi_key,
+            measurements: fixed.measurement_specification_sel == MEASUREMENT_DMTF,
+            measurement_hash_size: hash_size(fixed.measurement_hash_algo.get()),
             opaque_data: match self.version {
                 Version::V1_0 | Version::V1_1 => true,
                 Version::V1_2 | Version::V1_3 | Version::V1_4 => {

@@ -2,7 +2,10 @@
 
 //! What the requester needs of its surroundings: hashes, nonces, time.
 
-use crate::algorithms::{BaseAsyms, BaseHash, BaseHashes, PqcAsyms};
+use crate::{
+    algorithms::{BaseAsyms, BaseHash, BaseHashes, PqcAsyms},
+    evidence::Record,
+};
 
 /// Size of the largest digest in bytes.
 pub(crate) const MAX_DIGEST_SIZE: usize = 64;
@@ -73,6 +76,17 @@ pub trait Platform {
 
     /// Fills `nonce` with unpredictable bytes.
     fn nonce(&mut self, nonce: &mut [u8; 32]);
+
+    /// Fills `nonce` with what a responder is to sign in its next answer: unpredictable bytes, or those of a verifier
+    /// who will check the signature. By default as [`Platform::nonce`].
+    fn requester_nonce(&mut self, nonce: &mut [u8; 32]) {
+        self.nonce(nonce);
+    }
+
+    /// Keeps a part of the evidence. By default nothing is kept.
+    fn record(&mut self, record: Record<'_>) {
+        let _ = record;
+    }
 
     /// Monotonic time in microseconds.
     fn now_us(&self) -> u64;

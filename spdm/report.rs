@@ -5,6 +5,7 @@
 use crate::{
     algorithms::{Asym, BaseHash},
     capabilities::Capabilities,
+    measurements::MeasurementStatus,
     version::Version,
 };
 
@@ -39,6 +40,8 @@ pub struct Config {
     /// succeeded: the certificates if their digest is the same, and with a responder that keeps negotiated state
     /// (CACHE_CAP) all but CHALLENGE. It is so by default.
     pub cache: bool,
+    /// Whether to take the device's measurements when it is authenticated. Not by default.
+    pub measurements: bool,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
             signature_preference: Preference::default(),
             slots: 0xff,
             cache: true,
+            measurements: false,
         }
     }
 }
@@ -91,4 +95,6 @@ pub struct Report {
     pub negotiated: Negotiated,
     /// Slots whose chain ends at an unknown root, as a slot mask: another root may make them trusted.
     pub untrusted_slots: u8,
+    /// What became of the measurements.
+    pub measurements: MeasurementStatus,
 }

@@ -6,19 +6,22 @@
 //! leads to: there is no way to send one out of order.
 
 use crate::{
+    algorithms::BaseHash,
     capabilities::{Capabilities, GetCapabilities, MIN_DATA_TRANSFER_SIZE},
     certificate::{split_chain, Access, GetCertificate, Portion},
     challenge::{Challenge, CONTEXT_SIZE, NONCE_SIZE},
     chunk::max_message_size,
     digests::{contains, slot_bit, slots, GetDigests, SlotDigests, SlotKeys},
-    error::{Error, Reason, SlotError},
+    error::{Error, ErrorCode, Reason, SlotError},
+    evidence::{Record, SignedFor},
     exchange::Link,
     kept::{may_have_forgotten, says_so, Kept, Session},
+    measurements::{GetMeasurements, MeasurementStatus, Operation},
     message::{copy, RequestCode},
     negotiation::{Algorithms, NegotiateAlgorithms, Offer},
     platform::{Hash, Platform},
     report::{Config, Negotiated, Report},
-    transcript::{digest_of, SignedMessage, Vca, M1},
+    transcript::{digest_of, Running, SignedMessage, Vca},
     transport::Transport,
     trust::{
         CertChain, CertificateModel, ChainBuffer, ChainError, SignatureError, TrustAnchor,
@@ -37,7 +40,8 @@ const MAX_RESYNCHS: usize = 3;
 /// It can be used for one attestation after the other.
 pub struct Workspace<H, K> {
     vca: Vca,
-    m1: M1<H>,
+    // M1, and L1 after that.
+    running: Running<H>,
     digests: SlotDigests,
     // If it is there, `vca` belongs to it.
     kept: Option<Kept<K>>,
@@ -48,7 +52,7 @@ impl<H: Hash, K> Workspace<H, K> {
     pub const fn new() -> Self {
         Self {
             vca: Vca::new(),
-            m1: M1::new(),
+            running: Running::new(),
             digests: SlotDigests::new(),
             kept: None,
         }
@@ -213,10 +217,14 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
         } = &mut *self;
         let trusted = kept.trust_again(link.platform, anchor, chain.get())?;
         let base_hash = session.algorithms.base_hash;
-        workspace
-            .m1
-            .start(link.platform, base_hash, &workspace.vca)
-            .ok()?;
+        begin(
+            link.platform,
+            &mut workspace.running,
+            SignedFor::ChallengeAuth,
+            base_hash,
+            workspace.vca.as_bytes(),
+        )
+        .ok()?;
         link.set_capabilities(&session.capabilities);
         report.negotiated = kept.negotiated;
         Some(AfterCertificate {
@@ -233,6 +241,7 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
         self.workspace.vca.clear();
         self.report.negotiated = Negotiated::default();
         self.report.untrusted_slots = 0;
+        self.report.measurements = MeasurementStatus::NotTaken;
 
         let request = GetVersion::new();
         let version = self
@@ -310,10 +319,14 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterCapabilities<'c, 'a, T, P
         report.negotiated.base_hash = Some(algorithms.base_hash);
         report.negotiated.asym = Some(algorithms.asym);
         // Nothing is sent any more that comes before this in a transcript.
-        workspace
-            .m1
-            .start(link.platform, algorithms.base_hash, &workspace.vca)
-            .map_err(fail)?;
+        begin(
+            link.platform,
+            &mut workspace.running,
+            SignedFor::ChallengeAuth,
+            algorithms.base_hash,
+            workspace.vca.as_bytes(),
+        )
+        .map_err(fail)?;
         Ok(AfterAlgorithms {
             connection: self.connection,
             session: Session {
@@ -366,7 +379,7 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterAlgorithms<'c, 'a, T, P, 
         } = self.session;
         let base_hash = algorithms.base_hash;
         let request = GetDigests::new(version, base_hash, algorithms.multi_key);
-        let digests = link.exchange(&request, buffer, &mut workspace.m1)?;
+        let digests = link.exchange(&request, buffer, &mut workspace.running)?;
         report.negotiated.supported_slots = digests.supported;
         report.negotiated.provisioned_slots = digests.provisioned;
         let (provisioned, keys) = (digests.provisioned, digests.keys);
@@ -574,7 +587,7 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> 
             workspace,
             ..
         } = &mut *self.connection;
-        link.exchange(&request, buffer, &mut workspace.m1)
+        link.exchange(&request, buffer, &mut workspace.running)
             .map_err(|error| match error.reason() {
                 Reason::ErrorResponse(code) => Reason::Slot {
                     slot,
@@ -662,52 +675,251 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             version,
             self.chain.slot(),
             algorithms,
-            nonce(link.platform),
+            requester_nonce(link.platform),
             requester_context(link.platform),
         );
-        let response = link.exchange(&request, buffer, &mut workspace.m1)?;
+        let response = link.exchange(&request, buffer, &mut workspace.running)?;
         if response.cert_chain_hash != self.chain.digest().as_bytes() {
             return Err(fail(Reason::CertChainHashMismatch));
         }
 
-        let signature = verify_challenge_auth(
+        let verified = verify(
             anchor,
             &self.chain,
             link.platform,
-            (version, &algorithms),
-            &mut workspace.m1,
+            (SignedFor::ChallengeAuth, version, &algorithms),
+            &mut workspace.running,
             response.signature,
-        )
-        .map_err(fail)?;
+        );
+        link.platform.record(Record::Signature {
+            signature: response.signature,
+            responder_nonce: response.nonce_offset(),
+            verified: verified.is_ok(),
+        });
+        let signature = verified.map_err(fail)?;
+        if self.connection.config.measurements {
+            self.measure(anchor)?;
+        }
         if self.connection.config.cache {
             self.keep();
         }
         Ok(Authenticated::new(self.chain, signature))
     }
+
+    /// Takes the measurements of a responder that has proved itself.
+    ///
+    /// # Errors
+    ///
+    /// What ends an attestation whatever was proven: the device is gone, or somebody cancelled it.
+    #[inline(never)]
+    fn measure<A: TrustAnchor<LeafKey = K>>(&mut self, anchor: &A) -> Result<(), Error> {
+        let Session {
+            capabilities,
+            algorithms,
+            ..
+        } = &self.session;
+        let status = match capabilities.measurements() {
+            Some(signed) if algorithms.measurements => {
+                match self.get_measurements(signed, anchor) {
+                    Ok(()) => MeasurementStatus::Taken { signed },
+                    Err(reason) => {
+                        let error = Error::new(reason, RequestCode::GetMeasurements);
+                        if matches!(reason, Reason::Gone | Reason::Interrupted) {
+                            return Err(error);
+                        }
+                        MeasurementStatus::Failed(error)
+                    }
+                }
+            }
+            _ => MeasurementStatus::Unsupported,
+        };
+        self.connection.report.measurements = status;
+        Ok(())
+    }
+
+    /// Takes all at once or, if the responder does not hand them out so, one by one.
+    fn get_measurements<A: TrustAnchor<LeafKey = K>>(
+        &mut self,
+        signed: bool,
+        anchor: &A,
+    ) -> Result<(), Reason> {
+        self.begin_l1()?;
+        match self.get_measurement(Operation::All, signed, anchor) {
+            Err(Reason::ErrorResponse(_) | Reason::ResponseTooLarge | Reason::LargeMessageSize) => {
+                self.get_each_measurement(signed, anchor)
+            }
+            result => result.map(|_| ()),
+        }
+    }
+
+    /// Takes one measurement after the other. The last is signed, and with it all.
+    fn get_each_measurement<A: TrustAnchor<LeafKey = K>>(
+        &mut self,
+        signed: bool,
+        anchor: &A,
+    ) -> Result<(), Reason> {
+        self.begin_l1()?;
+        let total = self.get_measurement(Operation::Count, false, anchor)?;
+        // From 1.2, an ERROR makes the responder forget what it has to sign.
+        let forgets = signed && self.session.version >= Version::V1_2;
+        let mut there = [false; 0xff];
+        // Those below were forgotten.
+        let mut forgotten = 0;
+        let mut found = 0u8;
+        // Indices need not be consecutive.
+        for index in 1..=0xfe {
+            if found == total {
+                break;
+            }
+            let last = found.checked_add(1) == Some(total);
+            let sign = signed && last && !is_any_below(&there, forgotten);
+            match self.get_measurement(Operation::Index(index), sign, anchor) {
+                Ok(_) => {
+                    found = found.saturating_add(1);
+                    if let Some(there) = there.get_mut(usize::from(index)) {
+                        *there = true;
+                    }
+                }
+                Err(reason @ Reason::ErrorResponse(ErrorCode::UNSUPPORTED_REQUEST)) => {
+                    return Err(reason)
+                }
+                Err(Reason::ErrorResponse(_)) => {
+                    if forgets {
+                        forgotten = index;
+                        self.begin_l1()?;
+                    }
+                }
+                Err(reason) => return Err(reason),
+            }
+        }
+        if found != total || total == 0 {
+            return Err(Reason::MeasurementCount);
+        }
+        let mut again = (0..forgotten).zip(there).filter(|(_, there)| *there);
+        let mut next = again.next();
+        while let Some((index, _)) = next {
+            next = again.next();
+            self.get_measurement(Operation::Index(index), next.is_none(), anchor)?;
+        }
+        Ok(())
+    }
+
+    /// Begins L1, which has VCA from version 1.2.
+    fn begin_l1(&mut self) -> Result<(), Reason> {
+        let Connection {
+            link, workspace, ..
+        } = &mut *self.connection;
+        begin(
+            link.platform,
+            &mut workspace.running,
+            SignedFor::Measurements,
+            self.session.algorithms.base_hash,
+            match self.session.version {
+                Version::V1_0 | Version::V1_1 => &[],
+                Version::V1_2 | Version::V1_3 | Version::V1_4 => workspace.vca.as_bytes(),
+            },
+        )
+    }
+
+    /// Makes one GET_MEASUREMENTS. Returns how many there are, if that was asked for.
+    fn get_measurement<A: TrustAnchor<LeafKey = K>>(
+        &mut self,
+        operation: Operation,
+        sign: bool,
+        anchor: &A,
+    ) -> Result<u8, Reason> {
+        let Connection {
+            link,
+            buffer,
+            workspace,
+            ..
+        } = &mut *self.connection;
+        let Session {
+            version,
+            algorithms,
+            ..
+        } = self.session;
+        let nonce = sign.then(|| requester_nonce(link.platform));
+        let request = GetMeasurements::new(
+            version,
+            algorithms,
+            operation,
+            self.chain.slot(),
+            nonce.as_ref(),
+            requester_context(link.platform),
+        );
+        let response = link
+            .exchange(&request, buffer, &mut workspace.running)
+            .map_err(|error| error.reason())?;
+        link.platform.record(Record::Measurements(response.record));
+        if sign {
+            let verified = verify(
+                anchor,
+                &self.chain,
+                link.platform,
+                (SignedFor::Measurements, version, &algorithms),
+                &mut workspace.running,
+                response.signature,
+            );
+            link.platform.record(Record::Signature {
+                signature: response.signature,
+                responder_nonce: response.nonce_offset(),
+                verified: verified.is_ok(),
+            });
+            verified?;
+        }
+        Ok(response.total)
+    }
 }
 
-/// Verifies the signature in CHALLENGE_AUTH, over the transcript `m1`.
+/// Whether `there` is true for any index below `end`.
+fn is_any_below(there: &[bool], end: u8) -> bool {
+    there.iter().take(end.into()).any(|there| *there)
+}
+
+/// Begins a transcript.
+#[inline(never)]
+fn begin<P: Platform>(
+    platform: &mut P,
+    running: &mut Running<P::Hash>,
+    what: SignedFor,
+    base_hash: BaseHash,
+    vca: &[u8],
+) -> Result<(), Reason> {
+    running.start(platform, base_hash, vca)?;
+    platform.record(Record::Begin { what, vca });
+    Ok(())
+}
+
+/// Verifies a signature over the transcript `running`.
 // Not inlined: what it needs of the stack is none of the exchange's.
 #[inline(never)]
-fn verify_challenge_auth<A: TrustAnchor, P: Platform>(
+fn verify<A: TrustAnchor, P: Platform>(
     anchor: &A,
     chain: &TrustedChain<A::LeafKey>,
     platform: &P,
-    (version, algorithms): (Version, &Algorithms),
-    m1: &mut M1<P::Hash>,
+    (what, version, algorithms): (SignedFor, Version, &Algorithms),
+    running: &mut Running<P::Hash>,
     signature: &[u8],
 ) -> Result<VerifiedSignature, Reason> {
     let Algorithms {
         base_hash, asym, ..
     } = *algorithms;
-    let transcript = m1.finish()?;
-    let message = SignedMessage::challenge_auth(platform, version, base_hash, &transcript)?;
+    let transcript = running.finish()?;
+    let message = SignedMessage::new(platform, what, version, base_hash, &transcript)?;
     VerifiedSignature::verify(anchor, chain, &message.signed(asym, base_hash), signature).map_err(
         |error| match error {
             SignatureError::Bad => Reason::BadSignature,
             SignatureError::Internal => Reason::SignatureNotChecked,
         },
     )
+}
+
+/// What the responder is to sign.
+fn requester_nonce(platform: &mut impl Platform) -> [u8; NONCE_SIZE] {
+    let mut nonce = [0; NONCE_SIZE];
+    platform.requester_nonce(&mut nonce);
+    nonce
 }
 
 /// A fresh nonce.

@@ -3,7 +3,7 @@
 //! Requester of the Security Protocol and Data Model (DMTF DSP0274).
 //!
 //! It attests a responder: negotiates version, capabilities and algorithms, fetches the certificate chains,
-//! has one of them verified and challenges its key. Versions 1.0 to 1.4.
+//! has one of them verified, challenges its key and takes the measurements. Versions 1.0 to 1.4.
 //!
 //! The crate is the protocol alone. A [`Transport`] carries its messages, a [`Platform`] has hashes, nonces
 //! and time, a [`TrustAnchor`] judges certificate chains and signatures, and every buffer is the caller's.
@@ -23,6 +23,8 @@ extern crate std;
 pub mod algorithms;
 pub mod capabilities;
 pub mod error;
+pub mod evidence;
+pub mod measurements;
 pub mod message;
 pub mod platform;
 pub mod report;
@@ -51,6 +53,8 @@ pub use crate::{
     },
     capabilities::Capabilities,
     error::{Error, ErrorCode, Reason, SlotError},
+    evidence::{Record, SignedFor},
+    measurements::{MeasurementBlock, MeasurementBlocks, MeasurementStatus},
     message::RequestCode,
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
     report::{Config, Negotiated, Preference, Report, Stats},

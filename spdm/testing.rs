@@ -20,6 +20,7 @@ use sha2::Digest as _;
 use crate::{
     algorithms::{Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms},
     error::Error,
+    evidence::{Record, SignedFor},
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
     report::{Config, Report},
     requester::{Requester, Workspace},
@@ -38,6 +39,7 @@ pub(crate) const CHALLENGE: u8 = 0x83;
 pub(crate) const GET_VERSION: u8 = 0x84;
 pub(crate) const CHUNK_SEND: u8 = 0x85;
 pub(crate) const CHUNK_GET: u8 = 0x86;
+pub(crate) const GET_MEASUREMENTS: u8 = 0xe0;
 pub(crate) const GET_CAPABILITIES: u8 = 0xe1;
 pub(crate) const NEGOTIATE_ALGORITHMS: u8 = 0xe3;
 pub(crate) const RESPOND_IF_READY: u8 = 0xff;
@@ -115,6 +117,8 @@ pub(crate) struct TestPlatform {
     pub(crate) interrupted: bool,
     /// Every wait in microseconds.
     pub(crate) sleeps: Vec<u64>,
+    /// The evidence.
+    pub(crate) evidence: Evidence,
     nonces: u8,
 }
 
@@ -141,8 +145,12 @@ impl Platform for TestPlatform {
     }
 
     fn nonce(&mut self, nonce: &mut [u8; 32]) {
-        self.nonces += 1;
+        self.nonces = self.nonces.wrapping_add(1);
         *nonce = [self.nonces; 32];
+    }
+
+    fn record(&mut self, record: Record<'_>) {
+        self.evidence.record(record);
     }
 
     fn now_us(&self) -> u64 {
@@ -156,6 +164,46 @@ impl Platform for TestPlatform {
             return Err(Interrupted);
         }
         Ok(())
+    }
+}
+
+/// What was recorded: of challenge and measurements the transcript, the signature, where the responder's nonce is in
+/// the transcript, and whether the signature is right.
+#[derive(Default)]
+pub(crate) struct Evidence {
+    pub(crate) transcripts: [Vec<u8>; 2],
+    pub(crate) signatures: [Option<(Vec<u8>, usize, bool)>; 2],
+    pub(crate) measurements: Vec<u8>,
+    which: usize,
+    last: usize,
+}
+
+impl Evidence {
+    fn record(&mut self, record: Record<'_>) {
+        match record {
+            Record::Begin { what, vca } => {
+                self.which = match what {
+                    SignedFor::ChallengeAuth => 0,
+                    SignedFor::Measurements => 1,
+                };
+                self.transcripts[self.which] = vca.to_vec();
+                self.signatures[self.which] = None;
+                self.measurements.clear();
+            }
+            Record::Message(message) => {
+                self.last = self.transcripts[self.which].len();
+                self.transcripts[self.which].extend(message);
+            }
+            Record::Measurements(record) => self.measurements.extend(record),
+            Record::Signature {
+                signature,
+                responder_nonce,
+                verified,
+            } => {
+                let nonce = self.last + responder_nonce;
+                self.signatures[self.which] = Some((signature.to_vec(), nonce, verified));
+            }
+        }
     }
 }
 
@@ -238,6 +286,12 @@ pub(crate) struct Responder {
     pub(crate) transmit_size: usize,
     pub(crate) opaque_data: Vec<u8>,
     pub(crate) signing: Signing,
+    /// Index, type and value of each measurement.
+    pub(crate) measurements: Vec<(u8, u8, Vec<u8>)>,
+    /// Whether it refuses to hand out all of them at once.
+    pub(crate) one_by_one: bool,
+    /// Context of measurement signatures.
+    pub(crate) measurement_context: String,
     /// Changes a chain, before it is hashed for DIGESTS and CHALLENGE_AUTH.
     pub(crate) edit_chain: Option<fn(&mut Vec<u8>)>,
     /// Changes what is signed.
@@ -253,6 +307,8 @@ pub(crate) struct Responder {
     version: u8,
     asym: Asym,
     transcript: Vec<u8>,
+    /// What the measurements' signature will cover.
+    l1: Vec<u8>,
     /// How much of the transcript is VCA.
     vca_len: usize,
     /// What the requester can receive at once, if it has CHUNK_CAP.
@@ -301,6 +357,13 @@ impl Responder {
                 context: "responder-challenge_auth signing".to_string(),
                 ctx: "responder-challenge_auth signing".to_string(),
             },
+            measurements: vec![
+                (1, 0, vec![0x11; 48]),
+                (2, 0x81, b"firmware 1.0".to_vec()),
+                (9, 1, vec![0x19; 48]),
+            ],
+            one_by_one: false,
+            measurement_context: "responder-measurements signing".to_string(),
             edit_chain: None,
             edit_transcript: None,
             lie: None,
@@ -310,6 +373,7 @@ impl Responder {
             version: 0x10,
             asym: Asym::Base(BaseAsym::EcdsaP384),
             transcript: Vec::new(),
+            l1: Vec::new(),
             vca_len: 0,
             data_transfer_size_of_requester: None,
             large_response: None,
@@ -501,12 +565,26 @@ impl Responder {
                 let fits = self.slots[slot].is_some() && offset < self.chain(slot).len();
                 (!fits).then_some((INVALID_REQUEST, self.version))
             }
+            GET_MEASUREMENTS => {
+                let refused = match request[3] {
+                    0 => false,
+                    0xff => self.one_by_one,
+                    index => !self.measurements.iter().any(|block| block.0 == index),
+                };
+                refused.then_some((INVALID_REQUEST, self.version))
+            }
             _ => None,
         }
     }
 
     pub(crate) fn honest(&mut self, request: &[u8]) -> Vec<u8> {
+        if request[1] != GET_MEASUREMENTS {
+            self.l1.clear();
+        }
         if let Some((error, version)) = self.objection(request) {
+            if self.version >= 0x12 {
+                self.l1.clear();
+            }
             return vec![version, 0x7f, error, 0];
         }
         let (mut response, signed) = match request[1] {
@@ -516,6 +594,7 @@ impl Responder {
             GET_DIGESTS => (self.digests(request), false),
             GET_CERTIFICATE => (self.certificate(request), false),
             CHALLENGE => (self.challenge_auth(request), true),
+            GET_MEASUREMENTS => return self.measured(request),
             code => panic!("unknown request {code:#x}"),
         };
         if let Some(lie) = &mut self.lie {
@@ -614,8 +693,22 @@ impl Responder {
             None => (base_asym, 0),
         };
 
-        let mut message = vec![self.version, 0x63, 0, 0, 36, 0, 0, opaque_format];
-        message.extend([0; 4]);
+        // MEAS_CAP: DMTF's specification, with the hash of the messages.
+        let (specification, hash) = match (self.flags >> 3) & 3 {
+            0 => (0, 0),
+            _ => (1, self.base_hash.bit() << 1),
+        };
+        let mut message = vec![
+            self.version,
+            0x63,
+            0,
+            0,
+            36,
+            0,
+            specification,
+            opaque_format,
+        ];
+        message.extend(hash.to_le_bytes());
         message.extend(base_asym.to_le_bytes());
         message.extend(self.base_hash.bit().to_le_bytes());
         message.extend(pqc_asym.to_le_bytes());
@@ -714,7 +807,71 @@ impl Responder {
         message
     }
 
+    /// MEASUREMENTS, signed if asked for.
+    fn measured(&mut self, request: &[u8]) -> Vec<u8> {
+        let signed = request[2] == 1;
+        let mut len = 4;
+        if signed {
+            len += if self.version >= 0x11 { 33 } else { 32 };
+        }
+        let context = if self.version >= 0x13 { 8 } else { 0 };
+        assert_eq!(request.len(), len + context);
+        let slot = match signed && self.version >= 0x11 {
+            true => request[36],
+            false => 0,
+        };
+        let mut message = vec![self.version, 0x60, 0, slot];
+        let blocks: Vec<_> = match request[3] {
+            0 => {
+                message[2] = self.measurements.len() as u8;
+                Vec::new()
+            }
+            asked => self
+                .measurements
+                .iter()
+                .filter(|block| asked == 0xff || asked == block.0)
+                .collect(),
+        };
+        let mut record = Vec::new();
+        for (index, value_type, value) in &blocks {
+            let size = value.len() as u16;
+            record.extend([*index, 1]);
+            record.extend((size + 3).to_le_bytes());
+            record.push(*value_type);
+            record.extend(size.to_le_bytes());
+            record.extend(value);
+        }
+        message.push(blocks.len() as u8);
+        message.extend(&(record.len() as u32).to_le_bytes()[..3]);
+        message.extend(record);
+        message.extend([0x77; 32]);
+        message.extend((self.opaque_data.len() as u16).to_le_bytes());
+        message.extend(&self.opaque_data);
+        message.extend(&request[request.len() - context..]);
+        if let Some(lie) = &mut self.lie {
+            lie(GET_MEASUREMENTS, &mut message);
+        }
+        self.l1.extend(request);
+        self.l1.extend(&message);
+        if signed {
+            let mut transcript = core::mem::take(&mut self.l1);
+            if self.version >= 0x12 {
+                transcript.splice(..0, self.transcript[..self.vca_len].iter().copied());
+            }
+            if let Some(edit) = self.edit_transcript {
+                edit(&mut transcript);
+            }
+            let context = self.measurement_context.clone();
+            message.extend(self.sign_for(&context, &transcript));
+        }
+        message
+    }
+
     fn sign(&self, transcript: &[u8]) -> Vec<u8> {
+        self.sign_for(&self.signing.context, transcript)
+    }
+
+    fn sign_for(&self, context: &str, transcript: &[u8]) -> Vec<u8> {
         let mut digest = hash(self.base_hash, transcript);
         if self.version >= 0x12 {
             let prefix = match &self.signing.prefix {
@@ -722,11 +879,15 @@ impl Responder {
                 None => std::format!("dmtf-spdm-v1.{}.*", self.version & 0xf),
             };
             let mut message = prefix.repeat(4).into_bytes();
-            message.resize(100 - self.signing.context.len(), 0);
-            message.extend(self.signing.context.as_bytes());
+            message.resize(100 - context.len(), 0);
+            message.extend(context.as_bytes());
             message.extend(digest);
             if let Asym::Pqc(_) = self.asym {
-                return signature(&GOOD_KEY, &message, &self.signing.ctx, self.asym);
+                let ctx = match context == self.signing.context {
+                    true => &self.signing.ctx,
+                    false => context,
+                };
+                return signature(&GOOD_KEY, &message, ctx, self.asym);
             }
             digest = hash(self.base_hash, &message);
         }
@@ -971,6 +1132,7 @@ impl Bench {
                 hashes_missing: false,
                 interrupted: false,
                 sleeps: Vec::new(),
+                evidence: Evidence::default(),
                 nonces: 0,
             },
             anchor: Anchor {

@@ -5,6 +5,7 @@
 use crate::{
     algorithms::{Asym, BaseHash},
     error::Reason,
+    evidence::SignedFor,
     message::copy,
     platform::{Digest, Hash, Platform, MAX_DIGEST_SIZE},
     trust::Signed,
@@ -13,6 +14,9 @@ use crate::{
 
 /// Collects messages in the order sent, without ERROR, RESPOND_IF_READY, padding and signature.
 pub(crate) trait Transcript {
+    /// Whether its messages are evidence by themselves. VCA is recorded with what it begins.
+    const RECORDED: bool;
+
     /// Adds a message.
     ///
     /// # Errors
@@ -42,12 +46,14 @@ impl Vca {
         self.len = 0;
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
 impl Transcript for Vca {
+    const RECORDED: bool = false;
+
     fn append(&mut self, message: &[u8]) -> Result<(), Reason> {
         let free = self.bytes.get_mut(self.len..).ok_or(Reason::Internal)?;
         copy(free, message)?;
@@ -56,18 +62,18 @@ impl Transcript for Vca {
     }
 }
 
-/// M1: what CHALLENGE_AUTH signs. Hashed as it grows, once the hash algorithm is known.
-pub(crate) struct M1<H> {
+/// M1, which CHALLENGE_AUTH signs, or L1, which MEASUREMENTS signs. Hashed as it grows, once the hash algorithm is known.
+pub(crate) struct Running<H> {
     // Never on the stack: a running hash has some 200 bytes, and each move may be a copy.
     hash: Option<H>,
 }
 
-impl<H: Hash> M1<H> {
+impl<H: Hash> Running<H> {
     pub(crate) const fn new() -> Self {
         Self { hash: None }
     }
 
-    /// Starts, with VCA.
+    /// Starts, with VCA or with nothing.
     ///
     /// # Errors
     ///
@@ -77,13 +83,13 @@ impl<H: Hash> M1<H> {
         &mut self,
         platform: &P,
         base_hash: BaseHash,
-        vca: &Vca,
+        vca: &[u8],
     ) -> Result<(), Reason>
     where
         P: Platform<Hash = H>,
     {
         match platform.hash(base_hash) {
-            Ok(hash) => self.hash.insert(hash).update(vca.as_bytes()),
+            Ok(hash) => self.hash.insert(hash).update(vca),
             Err(_) => return Err(Reason::HashUnavailable),
         }
         Ok(())
@@ -103,7 +109,9 @@ impl<H: Hash> M1<H> {
     }
 }
 
-impl<H: Hash> Transcript for M1<H> {
+impl<H: Hash> Transcript for Running<H> {
+    const RECORDED: bool = true;
+
     fn append(&mut self, message: &[u8]) -> Result<(), Reason> {
         self.hash.as_mut().ok_or(Reason::Internal)?.update(message);
         Ok(())
@@ -115,7 +123,7 @@ impl<H: Hash> Transcript for M1<H> {
 /// # Errors
 ///
 /// [`Reason::HashUnavailable`].
-// Not inlined: see `M1`.
+// Not inlined: see `Running`.
 #[inline(never)]
 pub(crate) fn digest_of<P: Platform>(
     platform: &P,
@@ -136,10 +144,7 @@ pub(crate) fn digest_of<P: Platform>(
 /// Size in bytes of what precedes a digest that is signed ("combined_spdm_prefix").
 const COMBINED_PREFIX_SIZE: usize = 100;
 
-/// What CHALLENGE_AUTH is signed for ("spdm_context").
-const CHALLENGE_AUTH_CONTEXT: &[u8] = b"responder-challenge_auth signing";
-
-/// What a CHALLENGE_AUTH signature is made for, and over (DSP0274, "Signature generation").
+/// What a responder's signature is made for, and over (DSP0274, "Signature generation").
 ///
 /// RSA and ECDSA hash the message that they sign; ML-DSA signs the message itself. Up to version 1.1 the digest of
 /// the transcript takes the place of the message's; from 1.2 the message is a prefix, which ties the signature to
@@ -148,6 +153,7 @@ pub(crate) struct SignedMessage {
     digest: Digest,
     bytes: [u8; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
     len: usize,
+    what: SignedFor,
 }
 
 impl SignedMessage {
@@ -155,8 +161,9 @@ impl SignedMessage {
     ///
     /// [`Reason::HashUnavailable`].
     #[inline(never)]
-    pub(crate) fn challenge_auth<P: Platform>(
+    pub(crate) fn new<P: Platform>(
         platform: &P,
+        what: SignedFor,
         version: Version,
         base_hash: BaseHash,
         transcript: &Digest,
@@ -165,6 +172,7 @@ impl SignedMessage {
             digest: *transcript,
             bytes: [0; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
             len: 0,
+            what,
         };
         let prefix = match version {
             Version::V1_0 | Version::V1_1 => return Ok(message),
@@ -172,7 +180,7 @@ impl SignedMessage {
             Version::V1_3 => b"dmtf-spdm-v1.3.*",
             Version::V1_4 => b"dmtf-spdm-v1.4.*",
         };
-        let prefix = combined_prefix(prefix, CHALLENGE_AUTH_CONTEXT);
+        let prefix = combined_prefix(prefix, what.context().as_bytes());
         let parts = prefix.iter().chain(transcript.as_bytes());
         for (to, from) in message.bytes.iter_mut().zip(parts) {
             *to = *from;
@@ -196,7 +204,7 @@ impl SignedMessage {
             context: if self.len == 0 {
                 &[]
             } else {
-                CHALLENGE_AUTH_CONTEXT
+                self.what.context().as_bytes()
             },
         }
     }
@@ -221,7 +229,10 @@ mod tests {
 
     #[test]
     fn combined_prefix_layout() {
-        let prefix = combined_prefix(b"dmtf-spdm-v1.2.*", CHALLENGE_AUTH_CONTEXT);
+        let prefix = combined_prefix(
+            b"dmtf-spdm-v1.2.*",
+            SignedFor::ChallengeAuth.context().as_bytes(),
+        );
         let expected = b"dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*\
             \0\0\0\0responder-challenge_auth signing";
         assert_eq!(&prefix, expected);
