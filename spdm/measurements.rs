@@ -487,8 +487,8 @@ mod tests {
         }
     }
 
-    each_version!(one_by_one);
-    fn one_by_one(version: Version) {
+    each_version!(m8_one_by_one);
+    fn m8_one_by_one(version: Version) {
         for flags in [NO_SIG, SIG] {
             let mut bench = bench_with(version, flags);
             bench.responder.one_by_one = true;
@@ -578,8 +578,8 @@ mod tests {
         }
     }
 
-    each_version!(s3_challenge_signature);
-    fn s3_challenge_signature(version: Version) {
+    each_version!(m1_signed_as_challenge);
+    fn m1_signed_as_challenge(version: Version) {
         let mut bench = bench(version);
         bench.responder.measurement_context = "responder-challenge_auth signing".to_string();
         if version >= Version::V1_2 {
@@ -607,8 +607,8 @@ mod tests {
         refused(bench, &format!("{reason}: GET_MEASUREMENTS"));
     }
 
-    each_version!(m_every_bit_counts);
-    fn m_every_bit_counts(version: Version) {
+    each_version!(every_bit_counts);
+    fn every_bit_counts(version: Version) {
         let size = {
             let mut bench = bench(version);
             bench.succeeds(0);
@@ -644,8 +644,8 @@ mod tests {
         bench(version).lie(GET_MEASUREMENTS, lie)
     }
 
-    each_version!(m1_number_of_blocks);
-    fn m1_number_of_blocks(version: Version) {
+    each_version!(m2_number_of_blocks);
+    fn m2_number_of_blocks(version: Version) {
         for count in [0, 2, 4, 0xff] {
             let bench = lies(version, move |response| response[4] = count);
             refused(bench, "measurement-count: GET_MEASUREMENTS");
@@ -656,8 +656,8 @@ mod tests {
         refused(bench, "measurement-count: GET_MEASUREMENTS");
     }
 
-    each_version!(m2_record_length);
-    fn m2_record_length(version: Version) {
+    each_version!(m3_record_length);
+    fn m3_record_length(version: Version) {
         let bench = lies(version, |response| response[7] = 1);
         refused(bench, "truncated-response: GET_MEASUREMENTS");
         let bench = lies(version, |response| response[5] -= 1);
@@ -666,8 +666,8 @@ mod tests {
         refused(bench, "measurement-block: GET_MEASUREMENTS");
     }
 
-    each_version!(m3_block_sizes);
-    fn m3_block_sizes(version: Version) {
+    each_version!(m6_block_sizes);
+    fn m6_block_sizes(version: Version) {
         // MeasurementSize, DMTFSpecMeasurementValueSize.
         for at in [10, 11, 13, 14] {
             let bench = lies(version, move |response| response[at] ^= 1);
@@ -675,16 +675,16 @@ mod tests {
         }
     }
 
-    each_version!(m4_specification);
-    fn m4_specification(version: Version) {
+    each_version!(m5_specification);
+    fn m5_specification(version: Version) {
         for specification in [0, 2, 3] {
             let bench = lies(version, move |response| response[9] = specification);
             refused(bench, "measurement-block: GET_MEASUREMENTS");
         }
     }
 
-    each_version!(m5_indices);
-    fn m5_indices(version: Version) {
+    each_version!(m4_indices);
+    fn m4_indices(version: Version) {
         // Zero, the next one's, a later one's, the one that stands for all.
         for index in [0, 2, 7, 0xff] {
             let bench = lies(version, move |response| response[8] = index);
@@ -706,14 +706,14 @@ mod tests {
         refused(bench, "measurement-block: GET_MEASUREMENTS");
     }
 
-    each_version!(m7_slot: V1_1 V1_2 V1_3 V1_4);
-    fn m7_slot(version: Version) {
+    each_version!(m9_slot: V1_1 V1_2 V1_3 V1_4);
+    fn m9_slot(version: Version) {
         let bench = lies(version, |response| response[3] |= 1);
         refused(bench, "wrong-slot: GET_MEASUREMENTS");
     }
 
-    each_version!(m8_opaque_data);
-    fn m8_opaque_data(version: Version) {
+    each_version!(s13_opaque_data);
+    fn s13_opaque_data(version: Version) {
         let mut honest = bench(version);
         honest.responder.opaque_data = vec![5; 1024];
         assert_eq!(status(&mut honest), SIGNED);
@@ -724,8 +724,8 @@ mod tests {
         refused(bench, "truncated-response: GET_MEASUREMENTS");
     }
 
-    each_version!(m9_content_changed);
-    fn m9_content_changed(version: Version) {
+    each_version!(m7_content_changed);
+    fn m7_content_changed(version: Version) {
         let mut bench = lies(version, |response| response[3] |= 0x10);
         if version >= Version::V1_2 {
             refused(bench, "measurements-changed: GET_MEASUREMENTS");
@@ -736,8 +736,8 @@ mod tests {
         assert_eq!(status(&mut bench), SIGNED);
     }
 
-    each_version!(m10_total);
-    fn m10_total(version: Version) {
+    each_version!(m2_total);
+    fn m2_total(version: Version) {
         for total in [0, 4, 0xff] {
             let mut bench = lies(version, move |response| {
                 if response[4] == 0 {

@@ -105,6 +105,8 @@ pub struct Config {
     pub ct_exponent: u8,
     /// Bytes of opaque data in CHALLENGE_AUTH.
     pub opaque: usize,
+    /// Number of its firmware: another number, other measurements.
+    pub firmware: u32,
     /// RDTExponent in ResponseNotReady.
     pub rd_exponent: u8,
     /// RDTM in ResponseNotReady.
@@ -139,6 +141,7 @@ impl Config {
             flags: CERT_CAP | CHAL_CAP,
             ct_exponent: 14,
             opaque: 0,
+            firmware: 1,
             rd_exponent: 14,
             rd_multiplier: 4,
             faults: Vec::new(),
@@ -186,6 +189,7 @@ impl Config {
                 "flags" => config.flags = number(key, value)?,
                 "ct-exponent" => config.ct_exponent = number(key, value)?,
                 "opaque" => config.opaque = number(key, value)?,
+                "firmware" => config.firmware = number(key, value)?,
                 "rd-exponent" => config.rd_exponent = number(key, value)?,
                 "rd-multiplier" => config.rd_multiplier = number(key, value)?,
                 "fault" => config.faults = faults(value)?,
@@ -253,6 +257,7 @@ impl Config {
             "flags": self.flags,
             "ct-exponent": self.ct_exponent,
             "opaque": self.opaque,
+            "firmware": self.firmware,
             "rd-exponent": self.rd_exponent,
             "rd-multiplier": self.rd_multiplier,
             "faults": self.faults.iter().map(|f| json!({
@@ -280,6 +285,8 @@ pub const KEYS: &str = "\
   key=N                     number of the leaf key: another number is another identity
   flags=N ct-exponent=N     fields of CAPABILITIES
   opaque=BYTES              opaque data in CHALLENGE_AUTH
+  firmware=N                number of the firmware: another number, other measurements; they can be
+                            asked for with MEAS_CAP (flags=0x16 signed, flags=0xe unsigned)
   rd-exponent=N rd-multiplier=N   of ResponseNotReady
   fault=NAME[,NAME...]|none see `faults`; with times=N|forever, at=MESSAGE, bytes=N
 ";

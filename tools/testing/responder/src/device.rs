@@ -2,14 +2,16 @@
 
 //! The responder: one device, one connection at a time, message by message.
 
-use crate::algorithm::{is_pqc, sign_digest, sign_message, Asym, Hash};
+use crate::algorithm::{is_pqc, Asym, Hash};
 use crate::chunk::{LargeRequest, LargeResponse, CHUNK_GET, CHUNK_SEND};
 use crate::config::{Active, Config, Slot};
 use crate::fault::Fault;
+use crate::measurement::{self, DMTF};
 use crate::message::{
     u16_at, u32_at, ErrorCode, Exchange, CHUNK_CAP, CONTEXT_SIZE, ERROR, HEADER_SIZE,
-    LARGE_RESP_CAP, MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, PUBLIC_KEY_SLOT, PUB_KEY_ID_CAP,
-    RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11, VERSION_12, VERSION_13, VERSION_14,
+    LARGE_RESP_CAP, MEAS_CAP, MEAS_CAP_SIG, MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, PUBLIC_KEY_SLOT,
+    PUB_KEY_ID_CAP, RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11, VERSION_12, VERSION_13,
+    VERSION_14,
 };
 use crate::misbehaviour::{self, Signing};
 use crate::pki::{Chain, Pki};
@@ -118,6 +120,8 @@ struct Connection {
     slots: [SlotState; SLOTS],
     /// VERSION, CAPABILITIES and ALGORITHMS pairs.
     vca: Vec<u8>,
+    /// GET_MEASUREMENTS and MEASUREMENTS pairs that have yet to be signed.
+    measurements: Vec<u8>,
     /// DIGESTS and CERTIFICATE pairs since GET_DIGESTS.
     certificates: Vec<u8>,
     promise: Option<Promise>,
@@ -138,6 +142,7 @@ impl Connection {
             asym: Asym::EcdsaP256,
             slots: [const { SlotState::None }; SLOTS],
             vca: Vec::new(),
+            measurements: Vec::new(),
             certificates: Vec::new(),
             promise: None,
             error_pair: None,
@@ -463,6 +468,9 @@ impl Device {
     }
 
     fn process(&mut self, exchange: Exchange, request: &[u8]) -> Reply {
+        if exchange != Exchange::Measurements {
+            self.connection.measurements.clear();
+        }
         let result = self
             .check_version(exchange, request)
             .and_then(|()| match exchange {
@@ -472,10 +480,14 @@ impl Device {
                 Exchange::Digests => self.digests(request),
                 Exchange::Certificate => self.certificate(request),
                 Exchange::Challenge => self.challenge(request),
+                Exchange::Measurements => self.measurements(request),
             });
         match result {
             Ok(message) => Reply::Message(self.whole_or_large(exchange, message)),
             Err(refusal) => {
+                if self.connection.version >= VERSION_12 {
+                    self.connection.measurements.clear();
+                }
                 if let Some(what) = &refusal.violation {
                     self.violation(&format!("{}: {what}", exchange.request_name()));
                 }
@@ -962,7 +974,13 @@ impl Device {
         let length = 36 + answers.len() as u16;
         let mut message = vec![version, Exchange::Algorithms.response_code(), tables, 0];
         message.extend(length.to_le_bytes());
-        message.extend([0, format, 0, 0, 0, 0]);
+        if self.config.flags & MEAS_CAP != 0 && request[6] & DMTF != 0 {
+            message.extend([DMTF, format]);
+            // MeasurementHashAlgo has a bit for raw bit streams before the others.
+            message.extend((hash.bit() << 1).to_le_bytes());
+        } else {
+            message.extend([0, format, 0, 0, 0, 0]);
+        }
         let is_pqc = asym.pqc().is_some();
         message.extend(if is_pqc { 0 } else { asym.bit() }.to_le_bytes());
         message.extend(hash.bit().to_le_bytes());
@@ -1157,15 +1175,7 @@ impl Device {
         self.play_if(Exchange::Challenge, |active| {
             misbehaviour::change_signing(active, &mut signing)
         });
-        let signature = if signing.is_pqc {
-            let context = signing.context_string.unwrap_or(signing.context);
-            let message = signing.message();
-            message.and_then(|message| sign_message(&chain.key, context.as_bytes(), &message))
-        } else {
-            let digest = signing.digest();
-            digest.and_then(|digest| sign_digest(&chain.key, hash, &digest))
-        };
-        let mut signature = signature.map_err(failed)?;
+        let mut signature = signing.sign(&chain.key).map_err(failed)?;
         // A key of another kind than negotiated: at least the size is right.
         signature.resize(self.connection.asym.signature_size(), 0);
         self.play_if(Exchange::Challenge, |active| {
@@ -1180,6 +1190,122 @@ impl Device {
         }
         // The transcript ends here (DSP0274, "CHALLENGE request and CHALLENGE_AUTH response").
         self.connection.certificates.clear();
+        Ok(message)
+    }
+
+    fn measurements(&mut self, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let version = self.connection.version;
+        let hash = self.connection.hash;
+        let failed = |_| Refusal {
+            code: ErrorCode::Unspecified,
+            data: 0,
+            violation: None,
+        };
+        if self.config.flags & MEAS_CAP == 0 {
+            return refuse(ErrorCode::UnsupportedRequest, "no MEAS_CAP");
+        }
+        let signed = request[2] & 1 != 0;
+        let context = if version >= VERSION_13 {
+            CONTEXT_SIZE
+        } else {
+            0
+        };
+        let fields = match version {
+            _ if !signed => 0,
+            VERSION_10 => NONCE_SIZE,
+            _ => NONCE_SIZE + 1,
+        };
+        if request[2] & !1 != 0 || request.len() != HEADER_SIZE + fields + context {
+            return refuse(ErrorCode::InvalidRequest, "attributes or size");
+        }
+        if signed && self.config.flags & MEAS_CAP != MEAS_CAP_SIG {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                "a signature without MEAS_CAP 10b",
+            );
+        }
+        let slot = match signed && version >= VERSION_11 {
+            true => request[HEADER_SIZE + NONCE_SIZE] & 0x0F,
+            false => 0,
+        };
+        let without = self.config.flags & PUB_KEY_ID_CAP != 0 && slot == 0x0F;
+        let state = self
+            .connection
+            .slots
+            .get(if without { 0 } else { slot.into() });
+        let Some(SlotState::Chain(chain, _)) = state.cloned() else {
+            return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
+        };
+
+        let all = measurement::blocks(self.config.firmware, hash).map_err(failed)?;
+        let asked: Vec<_> = match request[3] {
+            measurement::COUNT => Vec::new(),
+            measurement::ALL => all.clone(),
+            index => all
+                .iter()
+                .filter(|block| block.0 == index)
+                .cloned()
+                .collect(),
+        };
+        let one_by_one = request[3] == measurement::ALL
+            && self.play(Fault::MeasurementOneByOne, Exchange::Measurements);
+        if one_by_one || (asked.is_empty() && request[3] != measurement::COUNT) {
+            return Err(Refusal {
+                code: ErrorCode::InvalidRequest,
+                data: 0,
+                violation: None,
+            });
+        }
+        // CAST: there are few, and they are short.
+        let total = if asked.is_empty() { all.len() as u8 } else { 0 };
+        let code = Exchange::Measurements.response_code();
+        let mut message = vec![version, code, total, slot, asked.len() as u8];
+        let record: Vec<u8> = asked.into_iter().flat_map(|block| block.1).collect();
+        message.extend(&(record.len() as u32).to_le_bytes()[..3]);
+        message.extend(record);
+        let mut nonce = [0; NONCE_SIZE];
+        rand_bytes(&mut nonce).map_err(failed)?;
+        message.extend(nonce);
+        let opaque = opaque_data(version, self.config.opaque);
+        // CAST: limited by the configuration.
+        message.extend((opaque.len() as u16).to_le_bytes());
+        message.extend(opaque);
+        message.extend(&request[request.len() - context..]);
+
+        self.play_if(Exchange::Measurements, |active| {
+            misbehaviour::change(active, Exchange::Measurements, request, &mut message)
+        });
+        self.edit(Exchange::Measurements, &mut message);
+        if !signed {
+            self.connection.measurements.extend(request);
+            self.connection.measurements.extend(&message);
+            return Ok(message);
+        }
+        let mut signing = Signing {
+            version,
+            hash,
+            context: misbehaviour::RESPONDER_MEASUREMENTS,
+            is_pqc: is_pqc(&chain.key),
+            context_string: None,
+            vca: match version {
+                VERSION_10 | VERSION_11 => Vec::new(),
+                _ => self.connection.vca.clone(),
+            },
+            certificates: mem::take(&mut self.connection.measurements),
+            request: request.to_vec(),
+            message: message.clone(),
+        };
+        if self.play(Fault::MeasurementContext, Exchange::Measurements) {
+            signing.context = misbehaviour::RESPONDER_CHALLENGE;
+        }
+        let mut signature = signing.sign(&chain.key).map_err(failed)?;
+        signature.resize(self.connection.asym.signature_size(), 0);
+        if self.play(Fault::MeasurementBadSignature, Exchange::Measurements) {
+            signature[7] ^= 1;
+        }
+        if !self.play(Fault::MeasurementUnsigned, Exchange::Measurements) {
+            message.extend(signature);
+        }
         Ok(message)
     }
 }

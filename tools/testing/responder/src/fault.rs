@@ -59,6 +59,7 @@ const ALGORITHMS: &[Exchange] = &[Exchange::Algorithms];
 const DIGESTS: &[Exchange] = &[Exchange::Digests];
 const CERTIFICATE: &[Exchange] = &[Exchange::Certificate];
 const CHALLENGE: &[Exchange] = &[Exchange::Challenge];
+const MEASUREMENTS: &[Exchange] = &[Exchange::Measurements];
 
 const ONCE: Option<u32> = Some(1);
 const ALWAYS: Option<u32> = None;
@@ -327,6 +328,31 @@ faults! {
         "DOE discovery never ends (QEMU answers discovery itself)";
 
     // Chunks: a device with one of these has CHUNK_CAP, and sends and receives little at once.
+    // MEASUREMENTS: they do not change the verdict.
+    MeasurementUnsigned "measurement-unsigned" ["M1"] MEASUREMENTS VERSION_10 ALWAYS None
+        "no signature, although there has to be one";
+    MeasurementBadSignature "measurement-bad-signature" ["M1"] MEASUREMENTS VERSION_10 ALWAYS None
+        "one bit of the signature is flipped";
+    MeasurementContext "measurement-context" ["M1"] MEASUREMENTS VERSION_12 ALWAYS None
+        "signed as a challenge";
+    MeasurementCount "measurement-count" ["M2"] MEASUREMENTS VERSION_10 ALWAYS None
+        "NumberOfBlocks is one too many";
+    MeasurementLength "measurement-length" ["M3"] MEASUREMENTS VERSION_10 ALWAYS None
+        "MeasurementRecordLength is one more, or less, than the blocks have";
+    MeasurementIndex0 "measurement-index-0" ["M4"] MEASUREMENTS VERSION_10 ALWAYS None
+        "the first block has index 0";
+    MeasurementIndexTwice "measurement-index-twice" ["M4"] MEASUREMENTS VERSION_10 ALWAYS None
+        "the second block has the index of the first";
+    MeasurementSpecification "measurement-specification" ["M5"] MEASUREMENTS VERSION_10 ALWAYS None
+        "the first block is of another measurement specification";
+    MeasurementValueSize "measurement-value-size" ["M6"] MEASUREMENTS VERSION_10 ALWAYS None
+        "DMTFSpecMeasurementValueSize of the first block does not fit its MeasurementSize";
+    MeasurementChanged "measurement-changed" ["M7"] MEASUREMENTS VERSION_12 ALWAYS None
+        "content-changed: measurements changed while they were read";
+    MeasurementOneByOne "measurement-one-by-one" ["M8"] MEASUREMENTS VERSION_10 ALWAYS None
+        "ERROR InvalidRequest to the request of all measurements at once";
+    MeasurementSlot "measurement-slot" ["M9"] MEASUREMENTS VERSION_11 ALWAYS None
+        "the SlotID of another slot";
     ChunkHandle "chunk-handle" ["K1"] LARGE VERSION_12 ALWAYS Fatal
         "CHUNK_RESPONSE with another Handle";
     ChunkSkipped "chunk-skipped" ["K2"] LARGE VERSION_12 ALWAYS Fatal
@@ -395,6 +421,11 @@ impl Fault {
     pub fn is_chunk(self) -> bool {
         // The last rows of the table.
         self as usize >= Fault::ChunkHandle as usize
+    }
+
+    /// Whether it is a matter of measurements, which do not change a verdict.
+    pub fn is_measurement(self) -> bool {
+        self.info().at == MEASUREMENTS
     }
 
     /// Whether it is a matter of CHUNK_SEND_ACK.

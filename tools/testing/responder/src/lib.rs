@@ -40,6 +40,7 @@ pub mod doe;
 pub mod fault;
 pub mod log;
 pub mod mailbox;
+pub mod measurement;
 pub mod message;
 mod misbehaviour;
 pub mod pki;

@@ -32,6 +32,10 @@ pub const MIN_DATA_TRANSFER_SIZE: u32 = 42;
 pub const CERT_CAP: u32 = 0x0000_0002;
 /// CAPABILITIES: CHALLENGE is answered.
 pub const CHAL_CAP: u32 = 0x0000_0004;
+/// CAPABILITIES: measurements can be asked for, with (2) or without (1) a signature.
+pub const MEAS_CAP: u32 = 0x0000_0018;
+/// The same: with a signature.
+pub const MEAS_CAP_SIG: u32 = 0x0000_0010;
 /// CAPABILITIES: there are no certificates, but a public key that the requester knows (1.1).
 pub const PUB_KEY_ID_CAP: u32 = 0x0001_0000;
 /// SlotID of that key.
@@ -56,10 +60,12 @@ pub enum Exchange {
     Certificate,
     /// CHALLENGE, CHALLENGE_AUTH.
     Challenge,
+    /// GET_MEASUREMENTS, MEASUREMENTS.
+    Measurements,
 }
 
 impl Exchange {
-    /// All of them, in the order of an attestation.
+    /// All of them that a verdict needs, in the order of an attestation.
     pub const ALL: [Exchange; 6] = [
         Exchange::Version,
         Exchange::Capabilities,
@@ -68,6 +74,11 @@ impl Exchange {
         Exchange::Certificate,
         Exchange::Challenge,
     ];
+
+    /// All of them.
+    fn every() -> impl Iterator<Item = Exchange> {
+        Self::ALL.into_iter().chain([Exchange::Measurements])
+    }
 
     /// The code of the request.
     pub fn request_code(self) -> u8 {
@@ -78,6 +89,7 @@ impl Exchange {
             Exchange::Digests => 0x81,
             Exchange::Certificate => 0x82,
             Exchange::Challenge => 0x83,
+            Exchange::Measurements => 0xE0,
         }
     }
 
@@ -88,7 +100,7 @@ impl Exchange {
 
     /// The exchange that a request code begins.
     pub fn from_request_code(code: u8) -> Option<Exchange> {
-        Self::ALL.into_iter().find(|e| e.request_code() == code)
+        Self::every().find(|e| e.request_code() == code)
     }
 
     /// The name of the request.
@@ -100,6 +112,7 @@ impl Exchange {
             Exchange::Digests => "GET_DIGESTS",
             Exchange::Certificate => "GET_CERTIFICATE",
             Exchange::Challenge => "CHALLENGE",
+            Exchange::Measurements => "GET_MEASUREMENTS",
         }
     }
 
@@ -112,6 +125,7 @@ impl Exchange {
             Exchange::Digests => "DIGESTS",
             Exchange::Certificate => "CERTIFICATE",
             Exchange::Challenge => "CHALLENGE_AUTH",
+            Exchange::Measurements => "MEASUREMENTS",
         }
     }
 
@@ -121,11 +135,10 @@ impl Exchange {
     ///
     /// The message for the user if there is none.
     pub fn from_name(name: &str) -> Result<Exchange, String> {
-        Self::ALL
-            .into_iter()
+        Self::every()
             .find(|e| e.request_name() == name || e.response_name() == name)
             .ok_or_else(|| {
-                let names: Vec<_> = Self::ALL.iter().map(|e| e.response_name()).collect();
+                let names: Vec<_> = Self::every().map(Self::response_name).collect();
                 format!("no message `{name}`; there are: {}", names.join(" "))
             })
     }
@@ -136,7 +149,7 @@ pub fn name(message: &[u8]) -> String {
     let Some(&code) = message.get(1) else {
         return "(short)".to_owned();
     };
-    for exchange in Exchange::ALL {
+    for exchange in Exchange::every() {
         if exchange.request_code() == code {
             return exchange.request_name().to_owned();
         }

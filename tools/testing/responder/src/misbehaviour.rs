@@ -4,10 +4,11 @@
 //!
 //! Every function here says whether it changed anything: only then a fault counts as played.
 
-use crate::algorithm::{coordinate_size, Hash};
+use crate::algorithm::{coordinate_size, sign_digest, sign_message, Hash};
 use crate::config::Active;
 use crate::device::{MAX_MESSAGE, SUPPORTED_ALGORITHMS_SIZE};
 use crate::fault::Fault;
+use crate::measurement;
 use crate::message::{
     u16_at, u32_at, Exchange, CERT_CAP, CHAL_CAP, CONTEXT_SIZE, HEADER_SIZE, NONCE_SIZE,
     VERSION_10, VERSION_11, VERSION_12, VERSION_13, VERSION_14,
@@ -23,7 +24,7 @@ pub const RESPONDER_CHALLENGE: &str = "responder-challenge_auth signing";
 /// Context of a requester's CHALLENGE_AUTH signature (1.2).
 const REQUESTER_CHALLENGE: &str = "requester-challenge_auth signing";
 /// Context of a responder's MEASUREMENTS signature (1.2).
-const RESPONDER_MEASUREMENTS: &str = "responder-measurements signing";
+pub const RESPONDER_MEASUREMENTS: &str = "responder-measurements signing";
 /// Size of the prefix with its context, in bytes (1.2).
 const PREFIX_SIZE: usize = 100;
 
@@ -43,7 +44,7 @@ pub fn another_version(version: u8) -> u8 {
     }
 }
 
-/// What a device signs in CHALLENGE_AUTH.
+/// What a device signs in CHALLENGE_AUTH, or in MEASUREMENTS.
 #[derive(Debug)]
 pub struct Signing {
     /// The version whose form the signature has.
@@ -58,7 +59,7 @@ pub struct Signing {
     pub context_string: Option<&'static str>,
     /// VERSION, CAPABILITIES and ALGORITHMS pairs.
     pub vca: Vec<u8>,
-    /// DIGESTS and CERTIFICATE pairs.
+    /// DIGESTS and CERTIFICATE pairs, or earlier GET_MEASUREMENTS and MEASUREMENTS.
     pub certificates: Vec<u8>,
     /// The CHALLENGE.
     pub request: Vec<u8>,
@@ -79,6 +80,20 @@ impl Signing {
             Ok(signed)
         } else {
             self.hash.digest(&signed)
+        }
+    }
+
+    /// The signature by `key`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if OpenSSL does.
+    pub fn sign(&self, key: &PKey<Private>) -> Result<Vec<u8>, ErrorStack> {
+        if self.is_pqc {
+            let context = self.context_string.unwrap_or(self.context);
+            sign_message(key, context.as_bytes(), &self.message()?)
+        } else {
+            sign_digest(key, self.hash, &self.digest()?)
         }
     }
 
@@ -147,6 +162,7 @@ fn fixed_size(exchange: Exchange, version: u8) -> usize {
         Exchange::Digests => 4,
         Exchange::Certificate => 8,
         Exchange::Challenge => 38,
+        Exchange::Measurements => 8,
     }
 }
 
@@ -169,6 +185,7 @@ pub fn change(active: &Active, exchange: Exchange, request: &[u8], message: &mut
         Exchange::Digests => change_digests(active.fault, message),
         Exchange::Certificate => change_certificate(active.fault, request, message),
         Exchange::Challenge => false,
+        Exchange::Measurements => measurement::change(active.fault, message),
     }
 }
 
@@ -200,6 +217,7 @@ fn set_reserved(exchange: Exchange, message: &mut [u8]) {
             message[3] = if version < VERSION_13 { 0xFF } else { 0xF8 };
         }
         Exchange::Challenge => message[2] |= 0x70,
+        Exchange::Measurements => message[3] |= 0xC0,
     }
 }
 

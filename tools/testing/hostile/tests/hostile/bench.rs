@@ -224,6 +224,8 @@ pub struct Bench {
     anchor: Anchor,
     memory: Memory,
     cache: bool,
+    /// Whether to take measurements.
+    pub measurements: bool,
 }
 
 impl Bench {
@@ -246,6 +248,7 @@ impl Bench {
             anchor: Anchor::new(roots.map(|root| X509::from_der(&root).unwrap()).into()),
             memory: Memory::default(),
             cache: false,
+            measurements: false,
         }
     }
 
@@ -315,6 +318,7 @@ impl Bench {
             config: Config {
                 deadline_us: DEADLINE_US,
                 cache: self.cache,
+                measurements: self.measurements,
                 ..Config::default()
             },
         }

@@ -168,6 +168,20 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         | Fault::DoeVendor
         | Fault::DoeType
         | Fault::DiscoveryCycle => unreachable!("the kernel's part, so tested in a guest"),
+
+        // MEASUREMENTS.
+        Fault::MeasurementUnsigned
+        | Fault::MeasurementBadSignature
+        | Fault::MeasurementContext
+        | Fault::MeasurementCount
+        | Fault::MeasurementLength
+        | Fault::MeasurementIndex0
+        | Fault::MeasurementIndexTwice
+        | Fault::MeasurementSpecification
+        | Fault::MeasurementValueSize
+        | Fault::MeasurementChanged
+        | Fault::MeasurementOneByOne
+        | Fault::MeasurementSlot => unreachable!("they are not taken here"),
     }
 }
 
@@ -195,8 +209,8 @@ pub fn faults(minor: u8, link: Link) -> impl Iterator<Item = &'static FaultInfo>
         .filter(move |info| info.since <= 0x10 | minor)
         .filter(move |info| match info.fault {
             Fault::DoePadding => link == Link::Doe,
-            // Those of chunks: see `chunks`.
-            fault => !fault.is_transport() && !fault.is_chunk(),
+            // See `chunks` and `measurements`.
+            fault => !fault.is_transport() && !fault.is_chunk() && !fault.is_measurement(),
         })
 }
 

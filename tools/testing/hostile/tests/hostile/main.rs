@@ -14,4 +14,5 @@ mod faults;
 mod generated;
 mod keyring;
 mod lies;
+mod measurements;
 mod pqc;
