@@ -19,7 +19,7 @@ endif
 obj-$(CONFIG_SPDM) += spdm.o
 
 # Two crates: spdm/spdm_core.rs is the protocol, cma/spdm.rs the rest.
-spdm-y := spdm/spdm_core.o cma/spdm.o cma/shim.o keyring/shim.o cma/roots.o
+spdm-y := spdm/spdm_core.o cma/spdm.o cma/shim.o cma/netlink.o cma/publish.o keyring/shim.o cma/roots.o
 
 ccflags-y += -I$(src)/cma -I$(src)/keyring
 
@@ -64,6 +64,7 @@ quiet_cmd_spdm_bindgen = BINDGEN $@
 		--allowlist-file '.*/keys/asymmetric-type.h' \
 		--allowlist-file '.*/crypto/public_key.h' \
 		--allowlist-file '.*/crypto/sha[23].h' \
+		--allowlist-file '(.*/)?cma/netlink.h' \
 		--allowlist-file '(.*/)?cma/spdm.h' \
 		--allowlist-file '(.*/)?cma/shim.h' \
 		--allowlist-file '(.*/)?keyring/shim.h' \

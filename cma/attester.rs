@@ -6,10 +6,17 @@ use crate::{
     api::Foreign,
     bindings,
     cancel::Cancel,
-    class,
+    class::as_raw,
     doe::{
         Doe,
         Mailbox, //
+    },
+    evidence::{
+        asym_field,
+        Bytes,
+        Evidence,
+        Outcome,
+        Recorder, //
     },
     keyring::{
         is_sealed,
@@ -22,6 +29,11 @@ use crate::{
         PciIdentity,
         ProvisionedKey, //
     },
+    measurements::{
+        write_blocks,
+        write_status,
+        Reference, //
+    },
     pci::Function,
     platform::{
         Kernel,
@@ -31,10 +43,16 @@ use crate::{
     policy::{
         may_cache,
         signature_preference,
+        takes_measurements,
         Fence,
         Policy,
         ResumePolicy,
         Word, //
+    },
+    publish::{
+        self,
+        Files,
+        Traced, //
     },
     subsystem::Subsystem,
     verdict::{
@@ -43,6 +61,7 @@ use crate::{
         Failure,
         Proof,
         State,
+        Unexpected,
         Verdict, //
     }, //
 };
@@ -77,9 +96,10 @@ use kernel::{
     }, //
 };
 use spdm_core::{
-    Asym,
     Authenticated,
+    ChainBuffer,
     Config,
+    MeasurementStatus,
     Negotiated,
     Reason,
     Report,
@@ -156,7 +176,7 @@ struct Status {
     /// Which device this is, since it was first authenticated or an identity was accepted.
     identity: Option<Known>,
     report: Report,
-    /// When the last attestation ended, in seconds since the epoch; 0 if none has.
+    /// When the last attestation ended, in nanoseconds since the epoch; 0 if none has.
     attested_at: i64,
     /// How long it took.
     duration_us: u64,
@@ -164,6 +184,14 @@ struct Status {
     kept: Option<KBox<Kept>>,
     /// Whose signature is that of the device, if it has no certificates.
     public_key: Option<Arc<ProvisionedKey>>,
+    /// What the last attestation left for verifiers.
+    evidence: Option<Arc<Evidence>>,
+    /// SHA-256 of the measurements that were taken last.
+    measured: Option<[u8; 32]>,
+    /// What the measurements have to be.
+    reference: Option<Arc<Reference>>,
+    /// What the device is to sign next, if user space chose it.
+    nonce: Option<[u8; 32]>,
 }
 
 /// A device's identity, and where it comes from.
@@ -199,13 +227,20 @@ pub(crate) struct Attester {
     root_added: Atomic<bool>,
     /// The device in `/sys/class/spdm`.
     device: SetOnce<ARef<Device>>,
+    /// What user space sees of evidence.
+    #[pin]
+    files: Mutex<Option<KBox<Files>>>,
+    #[pin]
+    ima_work: Work<Self, IMA_WORK>,
 }
 
 const FENCE_WORK: u64 = 1;
+const IMA_WORK: u64 = 2;
 
 impl_has_work! {
     impl HasWork<Self> for Attester { self.work }
     impl HasWork<Self, FENCE_WORK> for Attester { self.fence_work }
+    impl HasWork<Self, IMA_WORK> for Attester { self.ima_work }
 }
 
 impl WorkItem for Attester {
@@ -222,6 +257,19 @@ impl WorkItem<FENCE_WORK> for Attester {
 
     fn run(this: Arc<Self>) {
         this.move_fence();
+    }
+}
+
+impl WorkItem<IMA_WORK> for Attester {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let evidence = this.status.lock().evidence.clone();
+        if let (Some(device), Some(evidence)) = (this.device.as_ref(), evidence) {
+            let info = evidence.info();
+            // SAFETY: The device is valid, and so is `info`.
+            unsafe { bindings::spdm_ima_measure(as_raw(device), info.as_ptr(), info.len()) };
+        }
     }
 }
 
@@ -260,6 +308,10 @@ impl Attester {
                         duration_us: 0,
                         kept: None,
                         public_key: None,
+                        evidence: None,
+                        measured: None,
+                        reference: None,
+                        nonce: None,
                     },
                     "spdm::Attester::status"
                 ),
@@ -270,6 +322,8 @@ impl Attester {
                 resets: Atomic::new(0),
                 root_added: Atomic::new(false),
                 device: SetOnce::new(),
+                files <- new_mutex!(None, "spdm::Attester::files"),
+                ima_work <- new_work!("spdm::Attester::ima_work"),
             }),
             GFP_KERNEL,
         )?;
@@ -279,9 +333,55 @@ impl Attester {
         Ok(attester)
     }
 
-    /// Names the device that tells of changes.
-    pub(crate) fn set_device(&self, device: ARef<Device>) {
+    /// Names the device that tells of changes, and has evidence shown below a PCI function, or below that device if
+    /// it is none.
+    ///
+    /// # Safety
+    ///
+    /// `device` and `parent` are registered and stay so until [`Attester::shut_down`] has returned.
+    pub(crate) unsafe fn set_device(
+        &self,
+        device: ARef<Device>,
+        parent: *mut bindings::device,
+    ) -> Result {
+        let below = match self.endpoint {
+            Endpoint::Pci { .. } => parent,
+            Endpoint::Foreign(_) => as_raw(&device),
+        };
+        // SAFETY: By the contract; shutting down drops the files.
+        let files = unsafe { Files::new(below, self)? };
+        *self.files.lock() = Some(files);
         self.device.populate(device);
+        Ok(())
+    }
+
+    /// Chooses what the device is to sign in the next attestation.
+    pub(crate) fn set_nonce(&self, nonce: [u8; 32]) {
+        self.status.lock().nonce = Some(nonce);
+    }
+
+    /// The evidence of the last attestation or, if there is a `nonce`, of one that uses it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODATA` if there is none, `EAGAIN` if another attestation came between, or why there was none with this
+    /// nonce.
+    pub(crate) fn evidence(self: &Arc<Self>, nonce: Option<&[u8; 32]>) -> Result<Arc<Evidence>> {
+        let result = match nonce {
+            Some(nonce) => {
+                self.set_nonce(*nonce);
+                self.attest()
+            }
+            None => Ok(()),
+        };
+        let evidence = self.status.lock().evidence.clone().ok_or(ENODATA)?;
+        let signed = evidence.challenge();
+        match nonce {
+            Some(nonce) if signed.nonce(signed.requester_nonce_offset()) != nonce => {
+                result.and(Err(EAGAIN))
+            }
+            _ => Ok(evidence),
+        }
     }
 
     /// The PCI function, if it is one.
@@ -335,6 +435,8 @@ impl Attester {
             self.changed.wait(&mut status);
         }
         drop(status);
+        let files = self.files.lock().take();
+        drop(files);
         // Drivers are nobody's concern any more.
         if let Some(function) = self.function() {
             self.fence.open(function);
@@ -442,26 +544,46 @@ impl Attester {
         let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
         let mut kept = status.kept.take();
         let public_key = status.public_key.clone();
+        let given = Given {
+            public_key: public_key.as_deref(),
+            reference: status.reference.clone(),
+            nonce: status.nonce.take(),
+        };
+        let last = status.evidence.clone();
         drop(status);
         drop(dropped);
 
         let stopwatch = Stopwatch::start();
         let mut report = Report::default();
-        let verdict = match self.exchange(
-            occasion,
-            identity.as_ref(),
-            public_key.as_deref(),
-            &mut kept,
-            &mut report,
-        ) {
+        let mut recorder = Recorder::new();
+        let result = match &mut recorder {
+            Ok(recorder) => self.exchange(
+                occasion,
+                identity.as_ref(),
+                &given,
+                &mut kept,
+                &mut report,
+                recorder,
+            ),
+            Err(error) => Err((*error).into()),
+        };
+        let verdict = match result {
             Ok(proof) => Verdict::Authenticated(proof),
-            Err(failure) => {
-                kept = None;
-                Verdict::Failed(failure)
-            }
+            Err(failure) => Verdict::Failed(failure),
         };
         let state = verdict.state(self.resets());
         self.log(&verdict, state);
+        // SAFETY: No requirements.
+        let attested_at = unsafe { bindings::spdm_real_ns() };
+        let chain = kept.as_ref().map_or(&[][..], |kept| kept.chain.get());
+        let last = (last.as_deref(), chain);
+        let evidence = keep_evidence(recorder.ok(), &report, (&verdict, state, attested_at), last);
+        if let Verdict::Failed(_) = &verdict {
+            kept = None;
+        }
+        if let (Some(files), Some(evidence)) = (&mut *self.files.lock(), &evidence) {
+            files.publish(evidence);
+        }
         let result = match &verdict {
             Verdict::Failed(failure) => Err(failure.errno()),
             _ => Ok(()),
@@ -484,8 +606,7 @@ impl Attester {
         status.verdict = verdict;
         status.kept = kept;
         status.report = report;
-        // SAFETY: No requirements.
-        status.attested_at = unsafe { bindings::ktime_get_real_seconds() };
+        status.attested_at = attested_at;
         status.duration_us = stopwatch.elapsed_us();
         if status.policy == Policy::Enforce && occasion == Occasion::Resume && result.is_err() {
             // The driver resumes next, and is unbound when it has.
@@ -493,13 +614,37 @@ impl Attester {
                 self.fence.take_offline(function);
             }
         }
+        let measured = evidence.as_deref().and_then(Evidence::measurements_digest);
+        let changed =
+            measured.is_some() && status.measured.is_some_and(|last| Some(last) != measured);
+        status.measured = measured.or(status.measured);
+        let old = core::mem::replace(&mut status.evidence, evidence.clone());
+        let reason = match &status.verdict {
+            Verdict::Failed(failure) => CString::try_from_fmt(fmt!("{}", failure)).ok(),
+            _ => None,
+        };
         self.changed.notify_all();
         drop(status);
+        drop(old);
 
         self.enforce();
         if let Some(device) = self.device.as_ref() {
-            class::notify_change(device, state);
+            // SAFETY: The device is valid, and so is its parent as long as it is.
+            let parent = unsafe { Device::get_device((*as_raw(device)).parent) };
+            publish::tell(
+                device,
+                &parent,
+                state,
+                reason.as_ref(),
+                changed,
+                attested_at,
+            );
+            if let Some(evidence) = &evidence {
+                publish::tell_signatures(&parent, evidence);
+            }
         }
+        // Where a TPM sleeps, it has yet to wake up.
+        let _ = self.fence.queue.enqueue::<_, IMA_WORK>(self.clone());
         result
     }
 
@@ -631,6 +776,66 @@ impl Attester {
         }
     }
 
+    /// Reads an attribute of the class device that may be longer than a page.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn read(&self, attribute: bindings::spdm_attribute) -> Result<Bytes> {
+        let status = self.status.lock();
+        let (evidence, reference) = (status.evidence.clone(), status.reference.clone());
+        drop(status);
+        let mut text = Bytes::default();
+        match (attribute, evidence, reference) {
+            (bindings::spdm_attribute_SPDM_ATTRIBUTE_MEASUREMENTS, Some(evidence), _) => {
+                write_blocks(&mut text, evidence.record()).map_err(|_| ENOMEM)?;
+            }
+            (bindings::spdm_attribute_SPDM_ATTRIBUTE_MEASUREMENTS_RAW, Some(evidence), _) => {
+                text.append(evidence.record())?;
+            }
+            (
+                bindings::spdm_attribute_SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS,
+                _,
+                Some(reference),
+            ) => text.append(reference.text())?,
+            _ => {}
+        }
+        Ok(text)
+    }
+
+    /// Writes to `reference_measurements`: a part of the text, at `offset`. When a line is complete, the device is
+    /// attested again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reference::with`] or [`Attester::attest`]; `EPERM` if trust is sealed.
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        attribute: bindings::spdm_attribute,
+        offset: usize,
+        text: &[u8],
+    ) -> Result {
+        if attribute != bindings::spdm_attribute_SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS {
+            return Err(EINVAL);
+        }
+        if is_sealed() {
+            return Err(EPERM);
+        }
+        let before = self.status.lock().reference.clone();
+        let reference = Arc::new(
+            Reference::with(before.as_deref(), offset, text)?,
+            GFP_KERNEL,
+        )?;
+        let is_whole = reference.is_whole();
+        let reference = Some(reference).filter(|reference| !reference.is_empty());
+        let old = core::mem::replace(&mut self.status.lock().reference, reference);
+        drop(old);
+        match is_whole {
+            true => self.attest(),
+            false => Ok(()),
+        }
+    }
+
     fn log(&self, verdict: &Verdict, state: State) {
         let Some(device) = self.device.as_ref() else {
             return;
@@ -648,13 +853,15 @@ impl Attester {
         &self,
         occasion: Occasion,
         known: Option<&Known>,
-        public_key: Option<&ProvisionedKey>,
+        given: &Given<'_>,
         kept: &mut Option<KBox<Kept>>,
         report: &mut Report,
+        recorder: &mut Recorder,
     ) -> Result<Proof, Failure> {
         let accepted = known.filter(|known| known.accepted);
         let accepted = accepted.map(|known| &known.identity);
-        let anchor = |device| Anchor::new(&self.cma, device, accepted).with_public_key(public_key);
+        let anchor =
+            |device| Anchor::new(&self.cma, device, accepted).with_public_key(given.public_key);
         let (authenticated, resets) = match &self.endpoint {
             Endpoint::Pci {
                 function,
@@ -667,8 +874,9 @@ impl Attester {
                 // SAFETY: The bus notifier shuts the attester down before the function and its mailbox go, and that
                 // waits for this.
                 let mut transport = unsafe { Doe::new(*mailbox, function, &self.cancel) };
+                let anchor = anchor(Some(identity));
                 let authenticated =
-                    self.exchange_over(&mut transport, anchor(Some(identity)), kept, report)?;
+                    self.exchange_over(&mut transport, anchor, given, kept, report, recorder)?;
                 (authenticated, resets)
             }
             Endpoint::Foreign(foreign) => {
@@ -676,20 +884,27 @@ impl Attester {
                 let authenticated = self.exchange_over(
                     &mut foreign.transport(&self.cancel),
                     anchor(None),
+                    given,
                     kept,
                     report,
+                    recorder,
                 )?;
                 (authenticated, resets)
             }
         };
         let found = *authenticated.leaf_key().identity();
         match known {
-            Some(known) if known.identity != found => Err(Failure::IdentityChanged(found)),
-            _ => Ok(Proof {
-                authenticated,
-                resets,
-            }),
+            Some(known) if known.identity != found => return Err(Failure::IdentityChanged(found)),
+            _ => {}
         }
+        if let Some(reference) = &given.reference {
+            expect(reference, &report.measurements, recorder.measured())
+                .map_err(Failure::Measurements)?;
+        }
+        Ok(Proof {
+            authenticated,
+            resets,
+        })
     }
 
     #[inline(never)]
@@ -697,8 +912,10 @@ impl Attester {
         &self,
         transport: &mut T,
         mut anchor: Anchor<'_>,
+        given: &Given<'_>,
         kept: &mut Option<KBox<Kept>>,
         report: &mut Report,
+        recorder: &mut Recorder,
     ) -> Result<Authenticated<LeafKey>, Failure> {
         let mut buffer = KVec::from_elem(0u8, BUFFER_SIZE, GFP_KERNEL)?;
         let Kept { workspace, chain } = &mut **match kept {
@@ -706,12 +923,16 @@ impl Attester {
             None => kept.insert(Kept::new()?),
         };
         Requester {
-            transport,
-            platform: &mut Kernel::new(&self.cma, &self.cancel),
+            transport: &mut Traced {
+                transport,
+                device: self.device.as_ref().map(|device| &**device),
+            },
+            platform: &mut Kernel::new(&self.cma, &self.cancel, recorder, given.nonce.as_ref()),
             buffer: &mut buffer,
             workspace,
             config: Config {
                 cache: may_cache(),
+                measurements: takes_measurements() || given.reference.is_some(),
                 signature_preference: signature_preference(),
                 ..Config::default()
             },
@@ -769,11 +990,8 @@ impl Attester {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ALGORITHMS => {
                 let mut end = "";
                 if let (Some(hash), Some(asym)) = (negotiated.base_hash, negotiated.asym) {
-                    let field = match asym {
-                        Asym::Base(_) => "base_asym",
-                        Asym::Pqc(_) => "pqc_asym",
-                    };
-                    write!(writer, "base_hash={} {field}={}", hash.name(), asym.name())?;
+                    let (hash, field) = (hash.name(), asym_field(asym));
+                    write!(writer, "base_hash={hash} {field}={}", asym.name())?;
                     end = "\n";
                 }
                 // Of most use where nothing was negotiated for want of it.
@@ -819,10 +1037,14 @@ impl Attester {
                 writeln!(writer, "{}", status.resume_policy.name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ATTESTED_AT if status.attested_at != 0 => {
-                writeln!(writer, "{}", status.attested_at)
+                writeln!(writer, "{}", status.attested_at / 1_000_000_000)
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_DURATION_US if status.attested_at != 0 => {
                 writeln!(writer, "{}", status.duration_us)
+            }
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_MEASUREMENTS_STATUS => {
+                write_status(writer, &status.report.measurements)?;
+                writer.write_str("\n")
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_EXCHANGES => {
                 writeln!(writer, "{}", stats.exchanges)
@@ -836,6 +1058,63 @@ impl Attester {
             _ => Ok(()),
         }
     }
+}
+
+/// What an attestation is given besides what it finds out.
+struct Given<'a> {
+    public_key: Option<&'a ProvisionedKey>,
+    reference: Option<Arc<Reference>>,
+    nonce: Option<[u8; 32]>,
+}
+
+/// Compares measurements with those that are expected.
+fn expect(
+    reference: &Reference,
+    status: &MeasurementStatus,
+    record: &[u8],
+) -> Result<(), Unexpected> {
+    match status {
+        MeasurementStatus::Taken { signed: true } => match reference.mismatch(record) {
+            Some(index) => Err(Unexpected::Mismatch(index)),
+            None => Ok(()),
+        },
+        // Anybody on the way could have made them up.
+        MeasurementStatus::Taken { signed: false } => Err(Unexpected::Unsigned),
+        MeasurementStatus::Unsupported | MeasurementStatus::NotTaken => Err(Unexpected::Missing),
+        MeasurementStatus::Failed(error) => Err(Unexpected::Failed(*error)),
+    }
+}
+
+/// Makes the evidence of an attestation. There is none if there is no memory for it.
+#[inline(never)]
+fn keep_evidence(
+    recorder: Option<KBox<Recorder>>,
+    report: &Report,
+    (verdict, state, attested_at): (&Verdict, State, i64),
+    (last, chain): (Option<&Evidence>, &[u8]),
+) -> Option<Arc<Evidence>> {
+    let failure = match verdict {
+        Verdict::Failed(failure) => Some(failure),
+        _ => None,
+    };
+    let identity = match verdict {
+        Verdict::Authenticated(proof) => Some(proof.authenticated.leaf_key().identity()),
+        _ => failure.and_then(Failure::offered_identity),
+    };
+    Evidence::new(
+        recorder?,
+        Outcome {
+            state: state.name(),
+            reason: failure,
+            identity,
+            attested_at,
+            negotiated: report.negotiated,
+            status: report.measurements,
+            chain,
+            last,
+        },
+    )
+    .ok()
 }
 
 fn show_identity(writer: &mut Formatter<'_>, identity: Option<&Identity>) -> core::fmt::Result {

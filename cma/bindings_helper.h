@@ -6,6 +6,7 @@
 #include <linux/pci.h>
 #include <linux/pci-doe.h>
 
+#include "netlink.h"
 #include "shim.h"
 #include "spdm.h"
 #include "../keyring/shim.h"

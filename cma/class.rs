@@ -8,8 +8,7 @@ use crate::{
     attester::Attester,
     bindings,
     keyring,
-    subsystem,
-    verdict::State, //
+    subsystem, //
 };
 use core::fmt::Write;
 use kernel::{
@@ -69,6 +68,36 @@ impl Class {
                 to_result(unsafe { bindings::class_register(slot) })
             }),
         })
+    }
+}
+
+impl Class {
+    /// The entry with that name: its attester and its device.
+    ///
+    /// # Safety
+    ///
+    /// `name` is a string.
+    pub(crate) unsafe fn find(&self, name: *const c_char) -> Option<(Arc<Attester>, ARef<Device>)> {
+        // SAFETY: The class is registered by the type invariant; `name` is a string by the contract.
+        let dev = unsafe { bindings::spdm_class_find(self.class.get(), name) };
+        if dev.is_null() {
+            return None;
+        }
+        // SAFETY: `dev` is valid, and comes with a reference.
+        let device = unsafe { Device::get_device(dev) };
+        // SAFETY: As above; `device` holds another.
+        unsafe { bindings::put_device(dev) };
+        // SAFETY: The device is valid. As long as the lock is held, its driver data is what it was registered with, or
+        // null if it is being removed.
+        let attester = unsafe {
+            bindings::spdm_lock_drvdata(dev);
+            let data = bindings::dev_get_drvdata(dev);
+            let attester =
+                (!data.is_null()).then(|| Arc::from(ArcBorrow::from_raw(data.cast::<Attester>())));
+            bindings::spdm_unlock_drvdata(dev);
+            attester
+        };
+        Some((attester?, device))
     }
 }
 
@@ -146,6 +175,12 @@ impl Drop for Entry {
         let data = unsafe { bindings::dev_get_drvdata(dev) };
         // SAFETY: By the type invariant the device is registered. This waits for every reader of its attributes.
         unsafe { bindings::device_unregister(dev) };
+        // SAFETY: `self.device` keeps the device alive. Who finds it from now on finds that it has no attester.
+        unsafe {
+            bindings::spdm_lock_drvdata(dev);
+            bindings::dev_set_drvdata(dev, core::ptr::null_mut());
+            bindings::spdm_unlock_drvdata(dev);
+        }
         // SAFETY: By the type invariant `data` is from `Arc::into_raw`, and nobody reads it any more.
         drop(unsafe { Arc::from_raw(data.cast::<Attester>()) });
     }
@@ -228,30 +263,10 @@ impl Drop for Attributes {
     }
 }
 
-fn as_raw(device: &Device) -> *mut device {
+/// The C structure of a device.
+pub(crate) fn as_raw(device: &Device) -> *mut device {
     // CAST: `Device` is a transparent wrapper of `struct device`.
     core::ptr::from_ref(device).cast_mut().cast()
-}
-
-/// Tells user space of a change: a uevent with `SPDM_STATE`.
-pub(crate) fn notify_change(device: &Device, state: State) {
-    let mut buffer = [0u8; 40];
-    let mut writer = Formatter::new(&mut buffer);
-    if write!(writer, "SPDM_STATE={}\0", state.name()).is_err() {
-        return;
-    }
-    let mut environment: [*mut c_char; 2] = [buffer.as_mut_ptr().cast(), core::ptr::null_mut()];
-    // SAFETY: `device` is valid; the environment is an array of strings that ends with a null pointer.
-    let result = unsafe {
-        bindings::kobject_uevent_env(
-            &raw mut (*as_raw(device)).kobj,
-            bindings::kobject_action_KOBJ_CHANGE,
-            environment.as_mut_ptr(),
-        )
-    };
-    if result != 0 {
-        dev_dbg!(device, "uevent: {}\n", result);
-    }
 }
 
 /// Fills the page of a sysfs attribute. What does not fit is left out, for no attribute is that long.
@@ -282,6 +297,62 @@ unsafe extern "C" fn spdm_class_show(
     // SAFETY: By the contract.
     let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
     show(page, |writer| attester.show(attribute, writer))
+}
+
+/// Reads a part of an attribute that may be longer than a page. Called by shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the class, `buffer` has `count` bytes that may be written.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_read(
+    dev: *mut device,
+    attribute: bindings::spdm_attribute,
+    buffer: *mut c_char,
+    offset: i64,
+    count: usize,
+) -> isize {
+    // SAFETY: By the contract; attributes are there only while the device is registered.
+    let attester = unsafe { attester(dev) };
+    // SAFETY: By the contract.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), count) };
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    match attester.read(attribute) {
+        Ok(text) => {
+            let rest = text.get().get(offset..).unwrap_or_default();
+            let mut len = 0;
+            for (to, from) in buffer.iter_mut().zip(rest) {
+                *to = *from;
+                len += 1;
+            }
+            len
+        }
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
+/// Writes a part of such an attribute. Called by shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the class, `buffer` has `count` bytes.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_write(
+    dev: *mut device,
+    attribute: bindings::spdm_attribute,
+    buffer: *const c_char,
+    offset: i64,
+    count: usize,
+) -> isize {
+    // SAFETY: By the contract; attributes are there only while the device is registered.
+    let attester = unsafe { attester(dev) };
+    // SAFETY: By the contract.
+    let text = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    match attester.write(attribute, offset, text) {
+        Ok(()) => isize::try_from(count).unwrap_or(isize::MAX),
+        Err(error) => error.to_errno() as isize,
+    }
 }
 
 /// Stores to one attribute of a class device. Called by shim.c.

@@ -5,6 +5,7 @@
 use crate::{
     bindings,
     cancel::Cancel,
+    evidence::Recorder,
     keyring::{
         Cma,
         KernelHash, //
@@ -26,6 +27,7 @@ use spdm_core::{
         BaseHashes,
         PqcAsyms, //
     },
+    evidence::Record,
     platform::{
         Interrupted,
         Platform,
@@ -94,15 +96,24 @@ pub(crate) struct Kernel<'a> {
     cma: &'a Cma,
     cancel: &'a Cancel,
     clock: Stopwatch,
+    recorder: &'a mut Recorder,
+    nonce: Option<&'a [u8; 32]>,
 }
 
 impl<'a> Kernel<'a> {
-    /// Starts the clock.
-    pub(crate) fn new(cma: &'a Cma, cancel: &'a Cancel) -> Self {
+    /// Starts the clock. With a `nonce`, that is what the device is to sign.
+    pub(crate) fn new(
+        cma: &'a Cma,
+        cancel: &'a Cancel,
+        recorder: &'a mut Recorder,
+        nonce: Option<&'a [u8; 32]>,
+    ) -> Self {
         Self {
             cma,
             cancel,
             clock: Stopwatch::start(),
+            recorder,
+            nonce,
         }
     }
 }
@@ -129,6 +140,17 @@ impl Platform for Kernel<'_> {
     fn nonce(&mut self, nonce: &mut [u8; 32]) {
         // SAFETY: `nonce` is valid for writes of its length.
         unsafe { bindings::get_random_bytes(nonce.as_mut_ptr().cast(), nonce.len()) };
+    }
+
+    fn requester_nonce(&mut self, nonce: &mut [u8; 32]) {
+        match self.nonce {
+            Some(given) => *nonce = *given,
+            None => self.nonce(nonce),
+        }
+    }
+
+    fn record(&mut self, record: Record<'_>) {
+        self.recorder.record(record);
     }
 
     fn now_us(&self) -> u64 {

@@ -84,6 +84,12 @@ pub(crate) fn may_cache() -> bool {
     unsafe { bindings::spdm_may_cache() }
 }
 
+/// Whether the measurements of devices that are authenticated are taken: the module parameter `measurements`.
+pub(crate) fn takes_measurements() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::spdm_takes_measurements() }
+}
+
 /// Which kind of signature algorithm is used where a device has both: the module parameter `signatures`.
 pub(crate) fn signature_preference() -> Preference {
     // SAFETY: No requirements.

@@ -48,6 +48,8 @@ SPDM_CLASS_ATTRIBUTE(exchanges, SPDM_ATTRIBUTE_EXCHANGES);
 SPDM_CLASS_ATTRIBUTE(bytes_sent, SPDM_ATTRIBUTE_BYTES_SENT);
 SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
 
+SPDM_CLASS_ATTRIBUTE(measurements_status, SPDM_ATTRIBUTE_MEASUREMENTS_STATUS);
+
 SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
 SPDM_CLASS_ATTRIBUTE_RW(resume_policy, SPDM_ATTRIBUTE_RESUME_POLICY);
 
@@ -75,14 +77,47 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_exchanges.attr,
 	&dev_attr_bytes_sent.attr,
 	&dev_attr_bytes_received.attr,
+	&dev_attr_measurements_status.attr,
 	&dev_attr_policy.attr,
 	&dev_attr_resume_policy.attr,
 	&dev_attr_public_key.attr,
 	NULL
 };
 
+#define SPDM_CLASS_BIN_ATTRIBUTE(_name, _attribute)			\
+static ssize_t _name##_read(struct file *filp, struct kobject *kobj,	\
+			    const struct bin_attribute *attr, char *buf,	\
+			    loff_t off, size_t count)			\
+{									\
+	return spdm_class_read(kobj_to_dev(kobj), _attribute, buf, off, count);	\
+}
+
+/* Their text may be longer than a page. */
+SPDM_CLASS_BIN_ATTRIBUTE(measurements, SPDM_ATTRIBUTE_MEASUREMENTS)
+static const BIN_ATTR_RO(measurements, 0);
+SPDM_CLASS_BIN_ATTRIBUTE(measurements_raw, SPDM_ATTRIBUTE_MEASUREMENTS_RAW)
+static const BIN_ATTR_RO(measurements_raw, 0);
+SPDM_CLASS_BIN_ATTRIBUTE(reference_measurements, SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS)
+
+static ssize_t reference_measurements_write(struct file *filp, struct kobject *kobj,
+					    const struct bin_attribute *attr, char *buf,
+					    loff_t off, size_t count)
+{
+	return spdm_class_write(kobj_to_dev(kobj), SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS, buf,
+				off, count);
+}
+static const BIN_ATTR_RW(reference_measurements, 0);
+
+static const struct bin_attribute *const spdm_class_bin_attrs[] = {
+	&bin_attr_measurements,
+	&bin_attr_measurements_raw,
+	&bin_attr_reference_measurements,
+	NULL
+};
+
 static const struct attribute_group spdm_class_group = {
 	.attrs = spdm_class_attrs,
+	.bin_attrs = spdm_class_bin_attrs,
 };
 
 const struct attribute_group *spdm_class_groups[] = {
@@ -334,6 +369,12 @@ module_param(cache, bool, 0644);
 MODULE_PARM_DESC(cache, "Leave out what the last attestation of a device has shown");
 #endif
 
+static bool measurements = true;
+#ifndef __CHECKER__
+module_param(measurements, bool, 0644);
+MODULE_PARM_DESC(measurements, "Take the measurements of a device that is authenticated");
+#endif
+
 static char *signatures = "classic-first";
 #ifndef __CHECKER__
 module_param(signatures, charp, 0444);
@@ -343,6 +384,11 @@ MODULE_PARM_DESC(signatures, "Where a device has both kinds of signatures: class
 bool spdm_may_cache(void)
 {
 	return READ_ONCE(cache);
+}
+
+bool spdm_takes_measurements(void)
+{
+	return READ_ONCE(measurements);
 }
 
 enum spdm_policy spdm_default_policy(void)
@@ -383,6 +429,28 @@ enum spdm_signatures spdm_signature_preference(void)
 void spdm_enable_async_suspend(struct device *dev)
 {
 	device_enable_async_suspend(dev);
+}
+
+/* What keeps the driver data of a device of the class where it is. */
+void spdm_lock_drvdata(struct device *dev)
+{
+	device_lock(dev);
+}
+
+void spdm_unlock_drvdata(struct device *dev)
+{
+	device_unlock(dev);
+}
+
+/* The device of the class with that name, or NULL; to be put. */
+struct device *spdm_class_find(const struct class *class, const char *name)
+{
+	return class_find_device_by_name(class, name);
+}
+
+s64 spdm_real_ns(void)
+{
+	return ktime_get_real_ns();
 }
 
 unsigned int spdm_noio_save(void)

@@ -27,6 +27,10 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_POLICY,
 	SPDM_ATTRIBUTE_RESUME_POLICY,
 	SPDM_ATTRIBUTE_PUBLIC_KEY,
+	SPDM_ATTRIBUTE_MEASUREMENTS_STATUS,
+	SPDM_ATTRIBUTE_MEASUREMENTS,
+	SPDM_ATTRIBUTE_MEASUREMENTS_RAW,
+	SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -68,6 +72,30 @@ struct spdm_reset_calls {
 	void (*restored)(void *data, struct device *dev);
 };
 
+/* A signature, for spdm_netlink_signature(). */
+struct spdm_signature {
+	u8 response_code;
+	u8 slot;
+	u16 hash_algo;			/* enum hash_algo */
+	u32 signature_offset;		/* in the transcript, as the following */
+	u32 requester_nonce_offset;
+	u32 responder_nonce_offset;
+	const u8 *prefix;		/* 100 bytes, or NULL */
+	const u8 *transcript;
+	size_t transcript_len;		/* with the signature */
+};
+
+/* A verdict, for spdm_tell(). */
+struct spdm_verdict {
+	const char *state;
+	const char *reason;
+	bool measurements_changed;
+	s64 attested_at;		/* in ns since the epoch */
+};
+
+struct genl_family;
+struct spdm_file;
+
 /* In shim.c. */
 extern const struct attribute_group *spdm_groups[];
 extern const struct attribute_group *spdm_class_groups[];
@@ -81,6 +109,7 @@ void spdm_pci_set_offline(struct pci_dev *pdev, bool offline);
 enum spdm_policy spdm_default_policy(void);
 enum spdm_resume_policy spdm_default_resume_policy(void);
 bool spdm_may_cache(void);
+bool spdm_takes_measurements(void);
 enum spdm_signatures spdm_signature_preference(void);
 int spdm_watch_resets(const struct spdm_reset_calls *calls, void *data);
 void spdm_unwatch_resets(void);
@@ -88,11 +117,43 @@ void spdm_enable_async_suspend(struct device *dev);
 unsigned int spdm_noio_save(void);
 void spdm_noio_restore(unsigned int flags);
 
+void spdm_lock_drvdata(struct device *dev);
+void spdm_unlock_drvdata(struct device *dev);
+struct device *spdm_class_find(const struct class *class, const char *name);
+s64 spdm_real_ns(void);
+
+/* In netlink.c. */
+extern struct genl_family spdm_family;
+int spdm_netlink_register(void);
+void spdm_netlink_unregister(void);
+void spdm_netlink_signature(struct device *dev, const struct spdm_signature *sig);
+void spdm_netlink_verdict(struct device *dev, struct device *parent,
+			  const struct spdm_verdict *verdict);
+
+/* In publish.c. */
+void spdm_trace_message(struct device *dev, bool response, const u8 *data, size_t len);
+void spdm_ima_measure(struct device *dev, const u8 *data, size_t len);
+void spdm_tell(struct device *dev, struct device *parent, const struct spdm_verdict *verdict);
+struct spdm_file *spdm_file_add(struct kobject *dir, int number, const char *name,
+				const void *data, size_t len, void *writer);
+void spdm_file_remove(struct spdm_file *file);
+struct kobject *spdm_dir_add(struct device *dev, const char *name);
+void spdm_dir_remove(struct kobject *dir);
+char *spdm_device_path(struct device *dev);
+
 /* In cma/, in Rust. */
 ssize_t spdm_class_show(struct device *dev, enum spdm_attribute attribute, char *page);
 ssize_t spdm_class_store(struct device *dev, enum spdm_attribute attribute,
 			 const char *page, size_t count);
 ssize_t spdm_pci_authenticated_show(struct device *dev, char *page);
+ssize_t spdm_class_read(struct device *dev, enum spdm_attribute attribute, char *buf,
+			loff_t off, size_t count);
+ssize_t spdm_class_write(struct device *dev, enum spdm_attribute attribute, const char *buf,
+			 loff_t off, size_t count);
+ssize_t spdm_nonce_store(void *attester, const char *buf, loff_t off, size_t count);
+void *spdm_evidence_open(const char *name, const u8 *nonce, struct device **parent);
+const u8 *spdm_evidence_get(const void *evidence, u32 type, size_t *len);
+void spdm_evidence_close(void *evidence);
 int spdm_pci_authenticate(struct device *dev);
 bool spdm_is_sealed(void);
 void spdm_seal(void);

@@ -11,9 +11,13 @@ mod bindings;
 mod bus;
 mod cancel;
 mod class;
+mod evidence;
+mod measurements;
+mod netlink;
 mod pci;
 mod platform;
 mod policy;
+mod publish;
 mod subsystem;
 mod verdict;
 

@@ -19,6 +19,7 @@ use crate::{
     },
     doe::Mailbox,
     keyring::Cma,
+    netlink::Family,
     pci::Function,
     policy::Policy, //
 };
@@ -300,7 +301,8 @@ impl Registration {
     ) -> Result<Self> {
         // SAFETY: By the contract.
         let entry = unsafe { Entry::new(class, parent, prefix, name, attester.clone())? };
-        attester.set_device(entry.device());
+        // SAFETY: Both are registered until the registration is dropped, which shuts the attester down before.
+        unsafe { attester.set_device(entry.device(), parent)? };
         Ok(Self {
             attributes: None,
             _entry: entry,
@@ -398,6 +400,8 @@ impl Deref for QueueRef {
 pub(crate) struct Module {
     // Dropped in this order. Drivers that wait for a verdict would have the notifier wait for them.
     _cancel: CancelAll,
+    // Nobody asks for what goes.
+    _family: Family,
     // Nothing is found any more before what was found is removed.
     #[pin]
     notifier: Notifier,
@@ -413,6 +417,7 @@ impl InPlaceModule for Module {
         try_pin_init!(Self {
             started: Started::new()?,
             _cancel: CancelAll(started.0.clone()),
+            _family: Family::register()?,
             resets: Resets::watch(&started.0),
             notifier <- Notifier::new(),
             _: {

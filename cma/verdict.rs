@@ -48,16 +48,21 @@ impl State {
         matches!(self, Self::Authenticated | Self::Accepted)
     }
 
-    /// The word in sysfs and in uevents.
+    /// The word in sysfs and in events.
     pub(crate) fn name(self) -> &'static str {
+        self.as_c_str().to_str().unwrap_or_default()
+    }
+
+    /// The same for C.
+    pub(crate) fn as_c_str(self) -> &'static CStr {
         match self {
-            Self::Pending => "pending",
-            Self::Authenticated => "authenticated",
-            Self::Accepted => "accepted",
-            Self::Failed => "failed",
-            Self::Unsupported => "unsupported",
-            Self::Stale => "stale",
-            Self::Off => "off",
+            Self::Pending => c"pending",
+            Self::Authenticated => c"authenticated",
+            Self::Accepted => c"accepted",
+            Self::Failed => c"failed",
+            Self::Unsupported => c"unsupported",
+            Self::Stale => c"stale",
+            Self::Off => c"off",
         }
     }
 }
@@ -123,8 +128,22 @@ pub(crate) enum Failure {
     },
     /// The device proved that it is another one than before.
     IdentityChanged(Identity),
+    /// The device is authentic, but its measurements are not those that an administrator expects.
+    Measurements(Unexpected),
     /// There was no memory to start it.
     OutOfMemory,
+}
+
+/// Why measurements are not as expected.
+pub(crate) enum Unexpected {
+    /// The one with this index is another, or missing.
+    Mismatch(u8),
+    /// They are not signed.
+    Unsigned,
+    /// The device has none.
+    Missing,
+    /// The device did not hand them out as it should.
+    Failed(spdm_core::Error),
 }
 
 impl From<AllocError> for Failure {
@@ -148,7 +167,7 @@ impl Failure {
         match self {
             Self::Protocol { offered, .. } => offered.as_ref(),
             Self::IdentityChanged(identity) => Some(identity),
-            Self::OutOfMemory => None,
+            Self::Measurements(_) | Self::OutOfMemory => None,
         }
     }
 
@@ -156,7 +175,9 @@ impl Failure {
     pub(crate) fn errno(&self) -> Error {
         let error = match self {
             Self::Protocol { error, .. } => error,
-            Self::IdentityChanged(_) => return errno(bindings::EKEYREJECTED),
+            Self::IdentityChanged(_) | Self::Measurements(_) => {
+                return errno(bindings::EKEYREJECTED)
+            }
             Self::OutOfMemory => return ENOMEM,
         };
         errno(match error.reason() {
@@ -197,6 +218,15 @@ impl fmt::Display for Failure {
             Self::IdentityChanged(identity) => {
                 f.write_str("identity-changed: ")?;
                 write_identity(f, identity)
+            }
+            Self::Measurements(Unexpected::Mismatch(index)) => {
+                write!(f, "measurement-mismatch: index {index}")
+            }
+            Self::Measurements(Unexpected::Unsigned) => f.write_str("measurements-unsigned"),
+            Self::Measurements(Unexpected::Missing) => f.write_str("measurements-missing"),
+            Self::Measurements(Unexpected::Failed(error)) => {
+                f.write_str("measurements-failed: ")?;
+                core::fmt::Display::fmt(error, f)
             }
             Self::OutOfMemory => f.write_str("out-of-memory"),
         }

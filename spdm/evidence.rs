@@ -2,6 +2,8 @@
 
 //! What a verifier needs to check an attestation again: what was signed, and the signature.
 
+use crate::version::Version;
+
 /// What a responder signs a transcript for ("spdm_context").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedFor {
@@ -46,4 +48,45 @@ pub enum Record<'a> {
         /// Whether it is right.
         verified: bool,
     },
+}
+
+/// Size in bytes of what precedes a digest that is signed ("combined_spdm_prefix").
+pub const PREFIX_SIZE: usize = 100;
+
+/// What precedes the digest of a transcript that is signed (DSP0274, "Signature generation"): four times the version's
+/// prefix, zeros, and the context at the end. Nothing does up to version 1.1.
+pub fn combined_prefix(version: Version, what: SignedFor) -> Option<[u8; PREFIX_SIZE]> {
+    let prefix = match version {
+        Version::V1_0 | Version::V1_1 => return None,
+        Version::V1_2 => b"dmtf-spdm-v1.2.*",
+        Version::V1_3 => b"dmtf-spdm-v1.3.*",
+        Version::V1_4 => b"dmtf-spdm-v1.4.*",
+    };
+    let mut combined = [0; PREFIX_SIZE];
+    for (to, from) in combined.iter_mut().zip(prefix.iter().cycle().take(64)) {
+        *to = *from;
+    }
+    let context = what.context().as_bytes();
+    for (to, from) in combined.iter_mut().rev().zip(context.iter().rev()) {
+        *to = *from;
+    }
+    Some(combined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn combined_prefix_layout() {
+        let prefix = combined_prefix(Version::V1_2, SignedFor::ChallengeAuth);
+        let expected = b"dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*\
+            \0\0\0\0responder-challenge_auth signing";
+        assert_eq!(prefix.as_ref(), Some(expected));
+        let prefix = combined_prefix(Version::V1_4, SignedFor::Measurements);
+        let expected = b"dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*\
+            \0\0\0\0\0\0responder-measurements signing";
+        assert_eq!(prefix.as_ref(), Some(expected));
+        assert_eq!(combined_prefix(Version::V1_1, SignedFor::Measurements), None);
+    }
 }

@@ -5,7 +5,7 @@
 use crate::{
     algorithms::{Asym, BaseHash},
     error::Reason,
-    evidence::SignedFor,
+    evidence::{combined_prefix, SignedFor, PREFIX_SIZE},
     message::copy,
     platform::{Digest, Hash, Platform, MAX_DIGEST_SIZE},
     trust::Signed,
@@ -141,9 +141,6 @@ pub(crate) fn digest_of<P: Platform>(
     }
 }
 
-/// Size in bytes of what precedes a digest that is signed ("combined_spdm_prefix").
-const COMBINED_PREFIX_SIZE: usize = 100;
-
 /// What a responder's signature is made for, and over (DSP0274, "Signature generation").
 ///
 /// RSA and ECDSA hash the message that they sign; ML-DSA signs the message itself. Up to version 1.1 the digest of
@@ -151,7 +148,7 @@ const COMBINED_PREFIX_SIZE: usize = 100;
 /// its version and purpose, and the transcript's digest.
 pub(crate) struct SignedMessage {
     digest: Digest,
-    bytes: [u8; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
+    bytes: [u8; PREFIX_SIZE + MAX_DIGEST_SIZE],
     len: usize,
     what: SignedFor,
 }
@@ -170,17 +167,13 @@ impl SignedMessage {
     ) -> Result<Self, Reason> {
         let mut message = Self {
             digest: *transcript,
-            bytes: [0; COMBINED_PREFIX_SIZE + MAX_DIGEST_SIZE],
+            bytes: [0; PREFIX_SIZE + MAX_DIGEST_SIZE],
             len: 0,
             what,
         };
-        let prefix = match version {
-            Version::V1_0 | Version::V1_1 => return Ok(message),
-            Version::V1_2 => b"dmtf-spdm-v1.2.*",
-            Version::V1_3 => b"dmtf-spdm-v1.3.*",
-            Version::V1_4 => b"dmtf-spdm-v1.4.*",
+        let Some(prefix) = combined_prefix(version, what) else {
+            return Ok(message);
         };
-        let prefix = combined_prefix(prefix, what.context().as_bytes());
         let parts = prefix.iter().chain(transcript.as_bytes());
         for (to, from) in message.bytes.iter_mut().zip(parts) {
             *to = *from;
@@ -210,33 +203,9 @@ impl SignedMessage {
     }
 }
 
-/// Four times the version's prefix, zeros, and the context at the end.
-fn combined_prefix(prefix: &[u8; 16], context: &[u8]) -> [u8; COMBINED_PREFIX_SIZE] {
-    let mut combined = [0; COMBINED_PREFIX_SIZE];
-    let prefixes = prefix.iter().cycle().take(64);
-    for (to, from) in combined.iter_mut().zip(prefixes) {
-        *to = *from;
-    }
-    for (to, from) in combined.iter_mut().rev().zip(context.iter().rev()) {
-        *to = *from;
-    }
-    combined
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn combined_prefix_layout() {
-        let prefix = combined_prefix(
-            b"dmtf-spdm-v1.2.*",
-            SignedFor::ChallengeAuth.context().as_bytes(),
-        );
-        let expected = b"dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*dmtf-spdm-v1.2.*\
-            \0\0\0\0responder-challenge_auth signing";
-        assert_eq!(&prefix, expected);
-    }
 
     #[test]
     fn vca_is_bounded() {
