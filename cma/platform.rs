@@ -27,7 +27,10 @@ use spdm_core::{
         BaseHashes,
         PqcAsyms, //
     },
-    evidence::Record,
+    evidence::{
+        Record,
+        SignedFor, //
+    },
     platform::{
         Interrupted,
         Platform,
@@ -97,23 +100,25 @@ pub(crate) struct Kernel<'a> {
     cancel: &'a Cancel,
     clock: Stopwatch,
     recorder: &'a mut Recorder,
-    nonce: Option<&'a [u8; 32]>,
+    given: Option<&'a [u8; 32]>,
+    challenged: [u8; 32],
 }
 
 impl<'a> Kernel<'a> {
-    /// Starts the clock. With a `nonce`, that is what the device is to sign.
+    /// Starts the clock. If a nonce is `given`, that is what the device is to sign.
     pub(crate) fn new(
         cma: &'a Cma,
         cancel: &'a Cancel,
         recorder: &'a mut Recorder,
-        nonce: Option<&'a [u8; 32]>,
+        given: Option<&'a [u8; 32]>,
     ) -> Self {
         Self {
             cma,
             cancel,
             clock: Stopwatch::start(),
             recorder,
-            nonce,
+            given,
+            challenged: [0; 32],
         }
     }
 }
@@ -142,11 +147,15 @@ impl Platform for Kernel<'_> {
         unsafe { bindings::get_random_bytes(nonce.as_mut_ptr().cast(), nonce.len()) };
     }
 
-    fn requester_nonce(&mut self, nonce: &mut [u8; 32]) {
-        match self.nonce {
-            Some(given) => *nonce = *given,
-            None => self.nonce(nonce),
+    // Measurements are signed with the nonce of the challenge before them, so that a verifier sees that they belong
+    // together.
+    fn requester_nonce(&mut self, what: SignedFor, nonce: &mut [u8; 32]) {
+        match (what, self.given) {
+            (SignedFor::Measurements, _) => *nonce = self.challenged,
+            (SignedFor::ChallengeAuth, Some(given)) => *nonce = *given,
+            (SignedFor::ChallengeAuth, None) => self.nonce(nonce),
         }
+        self.challenged = *nonce;
     }
 
     fn record(&mut self, record: Record<'_>) {

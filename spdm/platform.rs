@@ -4,7 +4,7 @@
 
 use crate::{
     algorithms::{BaseAsyms, BaseHash, BaseHashes, PqcAsyms},
-    evidence::Record,
+    evidence::{Record, SignedFor},
 };
 
 /// Size of the largest digest in bytes.
@@ -79,7 +79,8 @@ pub trait Platform {
 
     /// Fills `nonce` with what a responder is to sign in its next answer: unpredictable bytes, or those of a verifier
     /// who will check the signature. By default as [`Platform::nonce`].
-    fn requester_nonce(&mut self, nonce: &mut [u8; 32]) {
+    fn requester_nonce(&mut self, what: SignedFor, nonce: &mut [u8; 32]) {
+        let _ = what;
         self.nonce(nonce);
     }
 

@@ -675,7 +675,7 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             version,
             self.chain.slot(),
             algorithms,
-            requester_nonce(link.platform),
+            requester_nonce(link.platform, SignedFor::ChallengeAuth),
             requester_context(link.platform),
         );
         let response = link.exchange(&request, buffer, &mut workspace.running)?;
@@ -839,7 +839,7 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             algorithms,
             ..
         } = self.session;
-        let nonce = sign.then(|| requester_nonce(link.platform));
+        let nonce = sign.then(|| requester_nonce(link.platform, SignedFor::Measurements));
         let request = GetMeasurements::new(
             version,
             algorithms,
@@ -916,9 +916,9 @@ fn verify<A: TrustAnchor, P: Platform>(
 }
 
 /// What the responder is to sign.
-fn requester_nonce(platform: &mut impl Platform) -> [u8; NONCE_SIZE] {
+fn requester_nonce(platform: &mut impl Platform, what: SignedFor) -> [u8; NONCE_SIZE] {
     let mut nonce = [0; NONCE_SIZE];
-    platform.requester_nonce(&mut nonce);
+    platform.requester_nonce(what, &mut nonce);
     nonce
 }
 

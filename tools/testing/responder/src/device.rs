@@ -1215,7 +1215,12 @@ impl Device {
             VERSION_10 => NONCE_SIZE,
             _ => NONCE_SIZE + 1,
         };
-        if request[2] & !1 != 0 || request.len() != HEADER_SIZE + fields + context {
+        let size = HEADER_SIZE + fields + context;
+        // It is the only request whose size is no multiple of 4, so a data object may have padding.
+        let Some((request, padding)) = request.split_at_checked(size) else {
+            return refuse(ErrorCode::InvalidRequest, "size");
+        };
+        if request[2] & !1 != 0 || padding.len() > 3 || padding.iter().any(|&byte| byte != 0) {
             return refuse(ErrorCode::InvalidRequest, "attributes or size");
         }
         if signed && self.config.flags & MEAS_CAP != MEAS_CAP_SIG {

@@ -1,0 +1,195 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 240
+#
+# Measurements and evidence: what user space sees of them, and what it can have compared.
+
+# shellcheck source=tools/testing/selftests/lib.sh
+. /lib.sh
+
+function=/sys/bus/pci/devices/0000:01:00.0
+entry=/sys/class/spdm/pci-0000:01:00.0
+signatures=$function/signatures
+
+# verdict_is TEXT: state and reason of drive 0.
+verdict_is() {
+	verdict 0
+	[ "$verdict" = "$1" ] || {
+		echo "# $verdict"
+		return 1
+	}
+}
+
+status_is() {
+	read_line $entry/measurements_status
+	[ "$line" = "$1" ] || {
+		echo "# $line"
+		return 1
+	}
+}
+
+# newest: the number of the last signature.
+newest() {
+	for file in $signatures/*_type; do
+		file=${file##*/}
+		echo "${file%_type}"
+	done | sort -n | tail -n 1
+}
+
+# shows FILE TEXT: the signature's file has this text.
+shows() {
+	[ "$(cat "$signatures/$1")" = "$2" ] || {
+		echo "# $1: $(cat "$signatures/$1")"
+		return 1
+	}
+}
+
+size() {
+	wc -c <"$1"
+}
+
+# is_signed NUMBER CONTEXT: the files of a signature are there, and fit together.
+is_signed() {
+	for name in signature transcript requester_nonce responder_nonce hash_algorithm \
+		combined_spdm_prefix type certificate_chain verdict; do
+		[ -r "$signatures/$1_$name" ] || {
+			echo "# no $1_$name"
+			return 1
+		}
+	done
+	shows "$1_type" "$2" && shows "$1_verdict" verified && shows "$1_hash_algorithm" sha384 &&
+		[ "$(size "$signatures/$1_signature")" = 96 ] &&
+		[ "$(size "$signatures/$1_requester_nonce")" = 32 ] &&
+		[ "$(size "$signatures/$1_responder_nonce")" = 32 ] &&
+		[ "$(size "$signatures/$1_combined_spdm_prefix")" = 100 ] &&
+		cmp "$signatures/$1_certificate_chain" $function/certificates/slot0
+}
+
+hex() {
+	hexdump -ve '1/1 "%02x"' "$1"
+}
+
+# refused FILE COMMAND...: the command fails, and so says FILE of errors.
+read_fails() {
+	! cat "$1" >/dev/null 2>/run/error && grep -q "$2" /run/error
+}
+
+ktap_print_header
+ktap_set_plan 47
+start_spdm ecdsa-p384
+whole_attestations
+
+configure 0
+attest 0
+ktap_test_result 'a device without measurements' status_is unsupported
+ktap_test_equal 'has none' 0 "$(size $entry/measurements)"
+
+for version in 1.0 1.1 1.2 1.3 1.4; do
+	configure 0 version=$version flags=0x16
+	attest 0
+	ktap_test_result "SPDM $version: signed" status_is signed
+	ktap_test_equal "SPDM $version: seven blocks" 7 "$(wc -l <$entry/measurements)"
+done
+ktap_test_equal 'a block is a line' '5 version raw 6669726d776172652031' \
+	"$(grep '^5 ' $entry/measurements)"
+ktap_test_equal 'raw: the record as it was sent' 1 "$(hex $entry/measurements_raw | cut -c 2)"
+read_line $entry/exchanges
+ktap_test_equal 'one more exchange' 7 "$line"
+
+configure 0 flags=0x0e
+attest 0
+ktap_test_result 'unsigned' status_is unsigned
+configure 0 flags=0x16 fault=measurement-one-by-one
+attest 0
+ktap_test_result 'one by one' status_is signed
+ktap_test_equal 'one by one: seven blocks' 7 "$(wc -l <$entry/measurements)"
+configure 0 flags=0x16 fault=measurement-bad-signature
+attest 0
+ktap_test_result 'M1: a bad signature' status_is 'failed: bad-signature: GET_MEASUREMENTS'
+ktap_test_result 'M1: the device is who it is' accepts 0
+ktap_test_equal 'M1: nothing is shown' 0 "$(size $entry/measurements)"
+configure 0 flags=0x16 fault=measurement-unsigned
+attest 0
+ktap_test_result 'M1: no signature' status_is 'failed: truncated-response: GET_MEASUREMENTS'
+
+# Signatures.
+configure 0 flags=0x16
+attest 0
+last=$(newest)
+ktap_test_result 'the signature of the challenge' is_signed $((last - 1)) \
+	'responder-challenge_auth signing'
+ktap_test_result 'the signature of the measurements' is_signed "$last" \
+	'responder-measurements signing'
+ktap_test_result 'the nonce is in the transcript' \
+	sh -c "hexdump -ve '1/1 \"%02x\"' $signatures/${last}_transcript |
+		grep -q $(hex "$signatures/${last}_requester_nonce")"
+head -c 32 /dev/urandom >/run/nonce
+cat /run/nonce >$signatures/next_requester_nonce
+attest 0
+last=$((last + 2))
+ktap_test_result 'a nonce of user space' cmp /run/nonce $signatures/$((last - 1))_requester_nonce
+ktap_test_result 'for both signatures' cmp /run/nonce $signatures/${last}_requester_nonce
+attest 0
+last=$((last + 2))
+ktap_test_result 'once' sh -c "! cmp -s /run/nonce $signatures/${last}_requester_nonce"
+head -c 31 /dev/urandom >/run/short
+ktap_test_result 'a nonce has 32 bytes' sh -c "! cat /run/short >$signatures/next_requester_nonce 2>/dev/null"
+ktap_test_equal 'no more than eight are kept' 8 \
+	"$(find $signatures -name '*_type' | wc -l)"
+
+configure 0 flags=0x16 fault=bad-signature
+attest 0
+last=$((last + 1))
+ktap_test_result 'a failure leaves evidence' shows ${last}_verdict failed
+ktap_test_equal 'a failure leaves one signature' $last "$(newest)"
+
+# Certificates.
+configure 0 flags=0x16 slot1=ok slot3=empty
+attest 0
+ktap_test_result 'slot 0' [ "$(size $function/certificates/slot0)" -gt 1000 ]
+ktap_test_result 'slot 1 was not fetched' read_fails $function/certificates/slot1 'No data'
+ktap_test_equal 'slot 3 is empty' 0 "$(size $function/certificates/slot3)"
+ktap_test_result 'there is no slot 2' [ ! -e $function/certificates/slot2 ]
+
+# Reference values.
+configure 0 flags=0x16
+attest 0
+cat $entry/measurements >/run/pinned
+cat /run/pinned >$entry/reference_measurements
+ktap_test_result 'as expected' accepts 0
+ktap_test_result 'what is expected can be read' cmp /run/pinned $entry/reference_measurements
+configure 0 flags=0x16 firmware=2
+attest 0
+ktap_test_result 'other firmware' verdict_is '0 failed measurement-mismatch: index 2'
+configure 0 flags=0x0e
+attest 0
+ktap_test_result 'unsigned measurements are no proof' verdict_is '0 failed measurements-unsigned'
+configure 0
+attest 0
+ktap_test_result 'no measurements are no proof' verdict_is '0 failed measurements-missing'
+configure 0 flags=0x16 fault=measurement-count
+attest 0
+ktap_test_result 'nor are wrong ones' \
+	verdict_is '0 failed measurements-failed: measurement-count: GET_MEASUREMENTS'
+configure 0 flags=0x16 firmware=2
+echo '2 no measurement' 2>/dev/null >$entry/reference_measurements
+ktap_test_result 'what is no reference value is refused' cmp /run/pinned $entry/reference_measurements
+cat $entry/measurements 2>/dev/null >$entry/reference_measurements
+echo >$entry/reference_measurements
+ktap_test_result 'none are expected' accepts 0
+ktap_test_equal 'none are shown' 0 "$(size $entry/reference_measurements)"
+
+# What tracers see.
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+tracing=/sys/kernel/tracing
+echo 1 >$tracing/events/spdm/enable
+attest 0
+echo 0 >$tracing/events/spdm/enable
+ktap_test_equal 'each request and response is traced' 14 \
+	"$(grep -c 'spdm_message: name=pci-0000:01:00.0 .* offset=0 ' $tracing/trace)"
+ktap_test_equal 'so is the verdict' 1 \
+	"$(grep -c 'spdm_verdict: name=pci-0000:01:00.0 state=authenticated reason=' $tracing/trace)"
+echo >$tracing/trace
+
+configure 0
+ktap_finished
