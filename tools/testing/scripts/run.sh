@@ -9,6 +9,7 @@
 #   SWAP=1               puts another drive into the slot while the system sleeps
 #   RESPONDER=host:port  a responder that is already running, and
 #   ROOT=file            its root certificate (PEM or DER)
+#   EVIDENCE=file        keeps the first drive's evidence, for spdmctl verify
 #   SHELL=1              a prompt in the guest
 
 # shellcheck source=tools/testing/scripts/common.sh
@@ -31,6 +32,10 @@ if [ -n "${RESPONDER:-}" ]; then
 fi
 if [ -n "${ROOT:-}" ] && [ ! -r "$ROOT" ]; then
 	die "ROOT=$ROOT cannot be read"
+fi
+if [ -n "${EVIDENCE:-}" ]; then
+	[ -z "${SHELL_IN_GUEST:-}" ] || die "EVIDENCE is not for SHELL=1"
+	: 2>/dev/null >>"$EVIDENCE" || die "EVIDENCE=$EVIDENCE cannot be written"
 fi
 
 as_root "$@"
@@ -63,6 +68,7 @@ fi
 [ -z "${DEVICES:-}" ] || arguments+=(--devices "$DEVICES")
 [ -z "${FAULT:-}" ] || arguments+=(--fault "$FAULT")
 [ -z "${SWAP:-}" ] || arguments+=(--swap)
+[ -z "${EVIDENCE:-}" ] || arguments+=(--evidence /run/spdm/evidence)
 [ -z "${RESPONDER:-}" ] || arguments+=(--responder "$RESPONDER")
 if [ -n "${SHELL_IN_GUEST:-}" ]; then
 	arguments+=(--shell)
@@ -72,7 +78,12 @@ fi
 mounts+=("$run_dir=/run/spdm")
 status=0
 inside /run/spdm/vm run "${arguments[@]}" --responder-program /run/spdm/spdm-responder \
-	--pki /cache/pki --directory /run/spdm/guest || status=$?
+	--spdmctl /run/spdm/in-guest/spdmctl --pki /cache/pki --directory /run/spdm/guest || status=$?
+if [ -s "$run_dir/evidence" ]; then
+	cp "$run_dir/evidence" "$EVIDENCE"
+	root=${ROOT:-$cache/pki/roots/ecdsa-p384.der}
+	echo "  try: $cache/target/tools/spdmctl verify $EVIDENCE --root $root"
+fi
 keep_guest_logs
 [ "$status" -eq 0 ] || echo "  logs of the guest and the responder: $cache/log/guest" >&2
 printf '  %-58s%7s s\n' total "$(since "$started")"

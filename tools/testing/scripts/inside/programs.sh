@@ -10,3 +10,15 @@ export CARGO_TARGET_DIR=/cache/target
 cargo build --config /clone/tools/testing/scripts/inside/cargo.toml --locked --bins -p vm -p spdm-responder
 mkdir -p /cache/target/in-guest
 strip -o /cache/target/in-guest/spdm-responder /cache/target/debug/spdm-responder
+
+# A program for any machine, so without libraries; for its target, so that build scripts need none of that.
+OPENSSL_STATIC=1 RUSTFLAGS='-C target-feature=+crt-static' cargo build \
+	--config /clone/tools/testing/scripts/inside/cargo.toml --locked --bins -p spdmctl \
+	--target x86_64-unknown-linux-gnu
+mkdir -p /cache/target/tools
+strip -o /cache/target/tools/spdmctl /cache/target/x86_64-unknown-linux-gnu/debug/spdmctl
+cd /cache/target/tools
+./spdmctl generate man >spdmctl.8
+for shell in bash zsh fish; do
+	./spdmctl generate "$shell" >"spdmctl.$shell"
+done

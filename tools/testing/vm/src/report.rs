@@ -50,6 +50,12 @@ impl Function<'_> {
             .is_none_or(|text| text == b"1\n")
     }
 
+    /// Whether its evidence was verified, if there is any.
+    fn verified(&self) -> bool {
+        self.bytes("verified")
+            .is_none_or(|line| line == b"VERIFIED")
+    }
+
     /// The number of the drive, and whether what was read is what that drive contains.
     fn block_is_right(&self) -> bool {
         let serial = self.text("serial");
@@ -87,7 +93,8 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
     for function in &functions {
         good &= function.authenticated()
             && function.block_is_right()
-            && function.authenticated_after_sleep();
+            && function.authenticated_after_sleep()
+            && function.verified();
         describe(&mut text, function);
     }
     if functions.len() != drives {
@@ -102,6 +109,7 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
             "  Next:  make run FAULT=bad-signature   a device that lies, and what is said of it\n\
              \x20        make run SWAP=1                another drive in the slot while the system sleeps\n\
              \x20        make run DEVICES=4             four drives at once\n\
+             \x20        make run EVIDENCE=file         keep the evidence, for spdmctl verify\n\
              \x20        make run SHELL=1               look around in the guest yourself\n\
              \x20        make run KERNEL=test           built in: attested during boot\n\
              \x20        make test                      everything there is to check\n",
@@ -193,6 +201,11 @@ fn describe(text: &mut String, function: &Function) {
             ),
         );
     }
+    let measurements = function.text("spdm/measurements").lines().count();
+    if measurements > 0 {
+        let status = function.text("spdm/measurements_status");
+        line("measured", format!("{measurements} blocks, {status}"));
+    }
     line(
         "drive",
         if function.block_is_right() {
@@ -226,6 +239,16 @@ fn describe(text: &mut String, function: &Function) {
             },
         );
     }
+    line(
+        "evidence",
+        match function.text("verified") {
+            verified if verified == "VERIFIED" => {
+                let bytes = function.bytes("evidence").map_or(0, <[u8]>::len);
+                format!("VERIFIED outside of the guest, by spdmctl ({bytes} bytes)")
+            }
+            refused => refused,
+        },
+    );
     text.push('\n');
 }
 
@@ -284,6 +307,16 @@ mod tests {
         let report = report(&facts, 1);
         assert!(report.text.contains("NOT AUTHENTICATED, as before"));
         assert!(!report.text.contains("before its driver resumed"));
+    }
+
+    #[test]
+    fn report_is_bad_if_evidence_is_refused() {
+        let mut facts = facts();
+        let name = "0000:01:00.0/verified";
+        facts.insert(name.to_owned(), b"VERIFIED".to_vec());
+        assert!(report(&facts, 1).good);
+        facts.insert(name.to_owned(), b"REFUSED: the nonce".to_vec());
+        assert!(!report(&facts, 1).good);
     }
 
     #[test]

@@ -33,7 +33,13 @@ use base64::{
 };
 use clap::Args;
 use std::collections::BTreeMap;
+use std::fs::{
+    self,
+    File, //
+};
+use std::io::Read;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{
     Duration,
     Instant, //
@@ -65,6 +71,12 @@ pub struct Options {
     /// Have another drive, with another key, in the slot of the first one when the guest wakes from sleep.
     #[arg(long)]
     swap: bool,
+    /// The program that reads evidence in the guest, and verifies it here.
+    #[arg(long)]
+    spdmctl: PathBuf,
+    /// Where the evidence of the first drive is to be kept.
+    #[arg(long)]
+    evidence: Option<PathBuf>,
     /// Leave a person at a prompt in the guest.
     #[arg(long)]
     shell: bool,
@@ -111,6 +123,9 @@ pub fn run(options: &Options) -> Result<bool> {
             &common.pki,
             &common.directory,
         )?;
+        // MEAS_CAP: signed.
+        let answer = responder.control("set all flags=0x16")?;
+        ensure!(answer == "ok", "{answer}");
         if let Some(fault) = &options.fault {
             let answer = responder.control(&format!("set all fault={fault}"))?;
             if answer != "ok" {
@@ -131,7 +146,12 @@ pub fn run(options: &Options) -> Result<bool> {
         None => crate::test_roots(&common.pki)?,
     };
     let modules = common.modules();
-    let initramfs = image::build(modules.as_ref(), &roots, &[], &Job::Run)?;
+    let initramfs = image::build(
+        modules.as_ref(),
+        &roots,
+        std::slice::from_ref(&options.spdmctl),
+        &Job::Run,
+    )?;
 
     let from = Instant::now();
     let mut step = Step {
@@ -151,6 +171,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut deadline = from + LIMIT;
     let mut facts = Facts::new();
     let mut complaints = Vec::new();
+    let nonce = nonce()?;
     loop {
         match guest.event(deadline) {
             Event::Console(line) => {
@@ -172,6 +193,10 @@ pub fn run(options: &Options) -> Result<bool> {
                             let answer = responder.control("set 0 key=7")?;
                             ensure!(answer == "ok", "SWAP: {answer}");
                         }
+                    }
+                    "nonce" => {
+                        guest.answer(&nonce)?;
+                        continue;
                     }
                     "put" => {
                         let (name, content) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -207,6 +232,10 @@ pub fn run(options: &Options) -> Result<bool> {
     step.done("the guest is powered off");
     drop(guest);
 
+    if !options.shell {
+        verify(options, &roots, &nonce, &mut facts)?;
+        step.done("the evidence is verified, outside of the guest");
+    }
     let report = report::report(&facts, drives.len());
     if !options.shell {
         print!("{}", report.text);
@@ -215,6 +244,48 @@ pub fn run(options: &Options) -> Result<bool> {
         println!("  ! {complaint}");
     }
     Ok(report.good && complaints.is_empty())
+}
+
+/// 32 random bytes, in hexadecimal digits.
+fn nonce() -> Result<String> {
+    let mut nonce = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut nonce)?;
+    Ok(nonce.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Verifies the evidence of each drive, and puts the first line of what is said of it with what the guest sent.
+fn verify(
+    options: &Options,
+    roots: &[(String, Vec<u8>)],
+    nonce: &str,
+    facts: &mut Facts,
+) -> Result<()> {
+    let directory = &options.common.directory;
+    let mut command = Command::new(&options.spdmctl);
+    command.args(["verify", "--nonce", nonce]);
+    for (name, certificate) in roots {
+        let path = directory.join(format!("{name}.der"));
+        fs::write(&path, certificate)?;
+        command.arg("--root").arg(path);
+    }
+    let file = directory.join("evidence");
+    command.arg(&file);
+    let evidence: Vec<_> = facts
+        .iter()
+        .filter_map(|(name, content)| Some((name.strip_suffix("/evidence")?, content)))
+        .map(|(function, content)| (function.to_owned(), content.clone()))
+        .collect();
+    for (nth, (function, content)) in evidence.into_iter().enumerate() {
+        fs::write(&file, content)?;
+        if let (0, Some(kept)) = (nth, &options.evidence) {
+            fs::copy(&file, kept).with_context(|| kept.display().to_string())?;
+        }
+        let said = command.output().context("spdmctl")?.stdout;
+        let line = said.split(|byte| *byte == b'\n').next();
+        let line = line.unwrap_or_default().to_vec();
+        facts.insert(format!("{function}/verified"), line);
+    }
+    Ok(())
 }
 
 /// Lines for a person: what was done, and how long it took.
