@@ -75,7 +75,7 @@ read_fails() {
 }
 
 ktap_print_header
-ktap_set_plan 47
+ktap_set_plan 75
 start_spdm ecdsa-p384
 whole_attestations
 
@@ -190,6 +190,115 @@ ktap_test_equal 'each request and response is traced' 14 \
 ktap_test_equal 'so is the verdict' 1 \
 	"$(grep -c 'spdm_verdict: name=pci-0000:01:00.0 state=authenticated reason=' $tracing/trace)"
 echo >$tracing/trace
+
+# spdmctl, which knows the netlink family.
+drive=0000:01:00.0
+root=/roots/ecdsa-p384.der
+
+# runs STATUS COMMAND...: spdmctl ends with that status; what it said is in /run/said.
+runs() {
+	wanted=$1
+	shift
+	spdmctl "$@" >/run/said 2>&1
+	got=$?
+	[ $got = "$wanted" ] || {
+		sed 's/^/# /' /run/said
+		return 1
+	}
+}
+
+says() {
+	grep -q "$1" /run/said || {
+		sed 's/^/# /' /run/said
+		return 1
+	}
+}
+
+nonce=$(hexdump -ve '1/1 "%02x"' /run/nonce)
+for version in 1.0 1.1 1.2 1.3 1.4; do
+	configure 0 flags=0x16 version=$version
+	runs 0 evidence $drive --nonce "$nonce" -o /run/evidence
+	ktap_test_result "SPDM $version: evidence is verified" \
+		runs 0 verify /run/evidence --root $root --nonce "$nonce"
+done
+ktap_test_result 'with measurements' says 'measurement   2 mutable-firmware digest '
+echo "# $(size /run/evidence) bytes of evidence"
+# Neither the chain nor, with CACHE_CAP, what was negotiated is sent again.
+configure 0 flags=0x17
+echo Y >/sys/module/spdm/parameters/cache
+attest 0
+attest 0
+read_line $entry/exchanges
+ktap_test_equal 'challenge and measurements alone' 2 "$line"
+runs 0 evidence $drive -o /run/evidence
+ktap_test_result 'evidence of a short attestation' runs 0 verify /run/evidence --root $root
+whole_attestations
+ktap_test_result 'is told not to be fresh' says 'this may be a recording'
+ktap_test_result 'evidence with another nonce is refused' \
+	runs 1 verify /run/evidence --root $root --nonce "$nonce"
+ktap_test_result 'evidence with another root is refused' \
+	runs 1 verify /run/evidence --root /roots/ecdsa-p256.der
+configure 0 flags=0x16 fault=bad-signature
+ktap_test_result 'a failure leaves evidence' runs 1 evidence $drive --nonce "$nonce" -o /run/evidence
+runs 1 verify /run/evidence --root $root
+ktap_test_result 'that says so' says 'REFUSED: the kernel did not authenticate it: failed: bad-signature'
+configure 0 flags=0x16
+
+# In the background; the second verdict ends it.
+spdmctl --json watch --count 2 >/run/events 2>&1 &
+watcher=$!
+usleep 500000
+attest 0
+configure 0 flags=0x16 firmware=3
+attest 0
+wait $watcher
+ktap_test_equal 'a verdict is an event' 1 "$(sed -n 1p /run/events | grep -c '"state":"authenticated"')"
+ktap_test_equal 'nothing has changed' 1 \
+	"$(sed -n 1p /run/events | grep -c '"measurements_changed":false')"
+ktap_test_equal 'another firmware is told' 1 \
+	"$(sed -n 2p /run/events | grep -c '"measurements_changed":true')"
+
+runs 0 list
+ktap_test_result 'list' says '^pci-0000:01:00.0 *authenticated *1.3 *signed'
+runs 0 show 01:00.0
+ktap_test_result 'show' says '^measurements *1 immutable-rom digest '
+runs 0 pin $drive
+configure 0 flags=0x16 firmware=4
+ktap_test_result 'pin' runs 1 attest $drive
+ktap_test_result 'the reason' says 'measurement-mismatch: index 2'
+echo >$entry/reference_measurements
+runs 0 policy $drive enforce
+ktap_test_result 'policy' says enforce
+runs 0 policy $drive audit
+ktap_test_result 'a device that is not there' runs 3 show 77:00.0
+ktap_test_result 'is named' says 'no SPDM device `77:00.0`; there are: pci-0000:01:00.0'
+ktap_test_result 'no such command' runs 2 destroy
+ktap_test_result 'no such nonce' runs 3 attest $drive --nonce 12
+
+echo 1 >$tracing/events/spdm/enable
+attest 0
+echo 0 >$tracing/events/spdm/enable
+cat $tracing/trace >/run/trace
+ktap_test_result 'a trace becomes a pcap file' runs 0 pcap /run/trace -o /run/pcap
+
+# IMA, where the kernel has it: its policy may be written once.
+mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
+ima=/sys/kernel/security/ima
+if [ -w $ima/policy ] &&
+	echo 'measure func=CRITICAL_DATA label=spdm' 2>/dev/null >$ima/policy; then
+	attest 0
+	measured() {
+		grep -q ' pci-0000:01:00.0 ' $ima/ascii_runtime_measurements
+	}
+	ktap_test_result 'IMA has measured it' wait_for 5 measured
+	# The measured text: what evidence calls info.
+	grep ' pci-0000:01:00.0 ' $ima/ascii_runtime_measurements | tail -n 1 | sed 's/.* //' |
+		xxd -r -p >/run/measured
+	ktap_test_result 'with its verdict' grep -q '^state=authenticated$' /run/measured
+else
+	ktap_test_skip 'this kernel has no IMA, or its policy is taken'
+	ktap_test_skip 'this kernel has no IMA, or its policy is taken'
+fi
 
 configure 0
 ktap_finished
