@@ -320,12 +320,10 @@ unsafe extern "C" fn spdm_class_read(
     match attester.read(attribute) {
         Ok(text) => {
             let rest = text.get().get(offset..).unwrap_or_default();
-            let mut len = 0;
             for (to, from) in buffer.iter_mut().zip(rest) {
                 *to = *from;
-                len += 1;
             }
-            len
+            isize::try_from(rest.len().min(count)).unwrap_or(isize::MAX)
         }
         Err(error) => error.to_errno() as isize,
     }

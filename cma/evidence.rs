@@ -36,18 +36,37 @@ use spdm_core::{
 const MAX_TRANSCRIPT: usize = 256 << 10;
 
 /// Bytes that grow.
+// Not `KVVec::extend_from_slice()`, whose arithmetic could panic for all that the compiler sees.
 #[derive(Default)]
-pub(crate) struct Bytes(KVVec<u8>);
+pub(crate) struct Bytes {
+    memory: KVVec<u8>,
+    len: usize,
+}
 
 impl Bytes {
     /// Adds to the end.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), AllocError> {
-        self.0.extend_from_slice(bytes, GFP_KERNEL)
+        let len = self.len.saturating_add(bytes.len());
+        if len > self.memory.len() {
+            let size = len.max(self.memory.len().saturating_mul(2));
+            let mut memory = KVVec::from_elem(0, size, GFP_KERNEL)?;
+            copy(&mut memory, self.get());
+            self.memory = memory;
+        }
+        copy(self.memory.get_mut(self.len..).ok_or(AllocError)?, bytes);
+        self.len = len;
+        Ok(())
     }
 
     /// The bytes.
     pub(crate) fn get(&self) -> &[u8] {
-        &self.0
+        self.memory.get(..self.len).unwrap_or_default()
+    }
+}
+
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
     }
 }
 

@@ -35,10 +35,11 @@ void spdm_ima_measure(struct device *dev, const u8 *data, size_t len)
 /* Tell user space and tracers of a verdict. @parent is the device that it is about. */
 void spdm_tell(struct device *dev, struct device *parent, const struct spdm_verdict *verdict)
 {
-	char state[40];
-	char *env[] = { state, verdict->measurements_changed ? "SPDM_MEASUREMENTS=changed" : NULL,
-			NULL };
+	char state[40], changed[] = "SPDM_MEASUREMENTS=changed";
+	char *env[3] = { state };
 
+	if (verdict->measurements_changed)
+		env[1] = changed;
 	trace_spdm_verdict(dev, verdict->state, verdict->reason);
 	spdm_netlink_verdict(dev, parent, verdict);
 	snprintf(state, sizeof(state), "SPDM_STATE=%s", verdict->state);
@@ -82,11 +83,11 @@ struct spdm_file *spdm_file_add(struct kobject *dir, int number, const char *nam
 	struct spdm_file *file;
 	int rc;
 
-	file = kzalloc(sizeof(*file), GFP_KERNEL);
+	file = kzalloc_obj(*file);
 	if (!file)
 		return NULL;
 	if (number < 0)
-		strscpy(file->name, name);
+		snprintf(file->name, sizeof(file->name), "%s", name);
 	else
 		snprintf(file->name, sizeof(file->name), "%d_%s", number, name);
 	sysfs_bin_attr_init(&file->attr);

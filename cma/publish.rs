@@ -218,12 +218,19 @@ impl Files {
             // It did not come so far.
             return;
         }
-        const NAMES: [&CStr; 8] = [
-            c"slot0", c"slot1", c"slot2", c"slot3", c"slot4", c"slot5", c"slot6", c"slot7",
+        const SLOTS: [(u8, u8, &CStr); 8] = [
+            (0, 1 << 0, c"slot0"),
+            (1, 1 << 1, c"slot1"),
+            (2, 1 << 2, c"slot2"),
+            (3, 1 << 3, c"slot3"),
+            (4, 1 << 4, c"slot4"),
+            (5, 1 << 5, c"slot5"),
+            (6, 1 << 6, c"slot6"),
+            (7, 1 << 7, c"slot7"),
         ];
         let dir = &self.certificates_dir;
-        for ((slot, name), shown) in (0u8..).zip(NAMES).zip(&mut self.slots) {
-            let there = |mask: u8| (mask >> slot) & 1 != 0;
+        for ((slot, bit, name), shown) in SLOTS.into_iter().zip(&mut self.slots) {
+            let there = |mask: u8| mask & bit != 0;
             let chain = evidence.chain.as_ref().filter(|chain| chain.slot == slot);
             let is_shown = match (&*shown, chain) {
                 (Some(Slot::Chain(file)), Some(chain)) => {
@@ -273,8 +280,10 @@ impl Files {
             Some(parts) => parts,
             None => return,
         };
-        for (nth, oldest) in Iterator::chain(older.iter_mut(), newer).enumerate() {
-            if nth == 0 || all > MAX_SIZE {
+        let mut place_is_free = false;
+        for oldest in Iterator::chain(older.iter_mut(), newer) {
+            if !place_is_free || all > MAX_SIZE {
+                place_is_free = true;
                 let dropped = oldest.take();
                 all = all.saturating_sub(dropped.map_or(0, |dropped| dropped.size));
             }

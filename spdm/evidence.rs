@@ -87,6 +87,9 @@ mod tests {
         let expected = b"dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*dmtf-spdm-v1.4.*\
             \0\0\0\0\0\0responder-measurements signing";
         assert_eq!(prefix.as_ref(), Some(expected));
-        assert_eq!(combined_prefix(Version::V1_1, SignedFor::Measurements), None);
+        assert_eq!(
+            combined_prefix(Version::V1_1, SignedFor::Measurements),
+            None
+        );
     }
 }

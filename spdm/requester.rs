@@ -874,7 +874,8 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
 
 /// Whether `there` is true for any index below `end`.
 fn is_any_below(there: &[bool], end: u8) -> bool {
-    there.iter().take(end.into()).any(|there| *there)
+    let below = there.get(..usize::from(end));
+    below.unwrap_or_default().contains(&true)
 }
 
 /// Begins a transcript.

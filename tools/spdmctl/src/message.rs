@@ -4,6 +4,7 @@
 
 use anyhow::{bail, ensure, Context, Result};
 use openssl::hash::{hash, MessageDigest};
+use std::fmt::Write;
 
 pub const VERSION_11: u8 = 0x11;
 pub const VERSION_12: u8 = 0x12;
@@ -470,7 +471,12 @@ impl<'a> Reader<'a> {
 
 /// Hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        // Nothing can go wrong with a string.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Reads what [`hex`] writes.

@@ -151,7 +151,7 @@ fn usual(minor: u8) -> Evidence {
 
 #[track_caller]
 fn refused(evidence: &Evidence, expected: &Expected, why: &str) {
-    let error = verify(evidence, expected).err().expect("accepted");
+    let error = verify(evidence, expected).expect_err("accepted");
     let text = format!("{error:#}");
     assert!(text.contains(why), "{text}");
 }

@@ -21,7 +21,7 @@ verdict_is() {
 }
 
 status_is() {
-	read_line $entry/measurements_status
+	read_line "$entry/measurements_status"
 	[ "$line" = "$1" ] || {
 		echo "# $line"
 		return 1
@@ -30,7 +30,7 @@ status_is() {
 
 # newest: the number of the last signature.
 newest() {
-	for file in $signatures/*_type; do
+	for file in "$signatures"/*_type; do
 		file=${file##*/}
 		echo "${file%_type}"
 	done | sort -n | tail -n 1
@@ -62,7 +62,7 @@ is_signed() {
 		[ "$(size "$signatures/$1_requester_nonce")" = 32 ] &&
 		[ "$(size "$signatures/$1_responder_nonce")" = 32 ] &&
 		[ "$(size "$signatures/$1_combined_spdm_prefix")" = 100 ] &&
-		cmp "$signatures/$1_certificate_chain" $function/certificates/slot0
+		cmp "$signatures/$1_certificate_chain" "$function/certificates/slot0"
 }
 
 hex() {
@@ -271,7 +271,7 @@ runs 0 policy $drive enforce
 ktap_test_result 'policy' says enforce
 runs 0 policy $drive audit
 ktap_test_result 'a device that is not there' runs 3 show 77:00.0
-ktap_test_result 'is named' says 'no SPDM device `77:00.0`; there are: pci-0000:01:00.0'
+ktap_test_result 'is named' says 'no SPDM device .77:00.0.; there are: pci-0000:01:00.0'
 ktap_test_result 'no such command' runs 2 destroy
 ktap_test_result 'no such nonce' runs 3 attest $drive --nonce 12
 
@@ -288,7 +288,7 @@ if [ -w $ima/policy ] &&
 	echo 'measure func=CRITICAL_DATA label=spdm' 2>/dev/null >$ima/policy; then
 	attest 0
 	measured() {
-		grep -q ' pci-0000:01:00.0 ' $ima/ascii_runtime_measurements
+		grep -q ' pci-0000:01:00.0 ' "$ima/ascii_runtime_measurements"
 	}
 	ktap_test_result 'IMA has measured it' wait_for 5 measured
 	# The measured text: what evidence calls info.

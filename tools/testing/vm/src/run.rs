@@ -33,6 +33,7 @@ use base64::{
 };
 use clap::Args;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::{
     self,
     File, //
@@ -250,7 +251,11 @@ pub fn run(options: &Options) -> Result<bool> {
 fn nonce() -> Result<String> {
     let mut nonce = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut nonce)?;
-    Ok(nonce.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::new();
+    for byte in nonce {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
 }
 
 /// Verifies the evidence of each drive, and puts the first line of what is said of it with what the guest sent.
