@@ -140,11 +140,11 @@ impl<'a> Reader<'a> {
     }
 
     fn u16(&self, at: usize) -> Result<usize> {
-        Ok(self.u8(at)? | self.u8(at + 1)? << 8)
+        Ok(self.u8(at)? | (self.u8(at + 1)? << 8))
     }
 
     fn u32(&self, at: usize) -> Result<usize> {
-        Ok(self.u16(at)? | self.u16(at + 2)? << 16)
+        Ok(self.u16(at)? | (self.u16(at + 2)? << 16))
     }
 
     /// The code of the next message.
