@@ -7,7 +7,8 @@ use anyhow::{ensure, Context, Result};
 
 /// LINKTYPE_PCI_DOE, as spdm-dump numbers it: a packet is a data object.
 const PCI_DOE: u32 = 292;
-const LARGEST: u32 = 1 << 18;
+/// Largest packet in bytes: spdm-dump takes no more, and the kernel's messages are smaller.
+const LARGEST: u32 = 1 << 16;
 
 /// DOE header of a CMA/SPDM data object (PCIe r6.0, 6.30.1).
 fn data_object(message: &[u8]) -> Vec<u8> {
@@ -100,6 +101,7 @@ mod tests {
     fn packets_are_data_objects() {
         let (pcap, count) = from_trace(TRACE, Some("pci-0000:01:00.0")).unwrap();
         assert_eq!(count, 2);
+        assert_eq!(pcap[16..20], 0x10000u32.to_le_bytes());
         assert_eq!(pcap[20..24], 292u32.to_le_bytes());
         let first = &pcap[24..];
         assert_eq!(first[..8], [12, 0, 0, 0, 0x4e, 0x46, 5, 0]);
