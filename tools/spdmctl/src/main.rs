@@ -91,6 +91,9 @@ enum Command {
         /// End after this many
         #[arg(long)]
         count: Option<u64>,
+        /// Signatures instead
+        #[arg(long)]
+        signatures: bool,
     },
     /// Check evidence in a file again, with nothing but a root certificate
     Verify {
@@ -245,7 +248,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
                 json!({ "name": device.name, "policy": policy }),
             )
         }
-        Command::Watch { count } => watch(cli, *count),
+        Command::Watch { count, signatures } => watch(cli, *count, *signatures),
         Command::Verify { .. } => verify(&cli.command),
         Command::Pcap {
             trace,
@@ -402,9 +405,35 @@ fn pin(device: &sysfs::Device) -> Result<Outcome> {
     )
 }
 
-fn watch(cli: &Cli, count: Option<u64>) -> Result<Outcome> {
+fn watch(cli: &Cli, count: Option<u64>, signatures: bool) -> Result<Outcome> {
     let mut left = count;
     if left == Some(0) {
+        return good("", Value::Null);
+    }
+    if signatures {
+        netlink::watch_signatures(|signature| {
+            let size = signature.transcript.len();
+            let object = json!({
+                "device": signature.device, "response_code": signature.response_code,
+                "slot": signature.slot, "hash_algo": signature.hash_algo,
+                "signature_offset": signature.signature_offset, "size": size,
+            });
+            let text = format!(
+                "{}: response {:#04x}, slot {}, {} bytes signed",
+                signature.device,
+                signature.response_code,
+                signature.slot,
+                signature.signature_offset
+            );
+            let mut out = std::io::stdout().lock();
+            match cli.json {
+                true => writeln!(out, "{object}")?,
+                false => writeln!(out, "{text}")?,
+            }
+            out.flush()?;
+            left = left.map(|left| left - 1);
+            Ok(left != Some(0))
+        })?;
         return good("", Value::Null);
     }
     netlink::watch(|verdict| {

@@ -6,7 +6,10 @@ use crate::file::Evidence;
 use anyhow::{anyhow, Context, Result};
 use neli::consts::nl::NlmF;
 use neli::consts::socket::NlFamily;
-use neli::genl::{AttrTypeBuilder, Genlmsghdr, GenlmsghdrBuilder, NlattrBuilder, NoUserHeader};
+
+use neli::genl::{
+    AttrTypeBuilder, GenlAttrHandle, Genlmsghdr, GenlmsghdrBuilder, NlattrBuilder, NoUserHeader,
+};
 use neli::nl::NlPayload;
 use neli::router::synchronous::NlRouter;
 use neli::types::GenlBuffer;
@@ -27,6 +30,13 @@ const VERDICT_STATE: u16 = 3;
 const VERDICT_REASON: u16 = 4;
 const VERDICT_CHANGED: u16 = 5;
 const VERDICT_ATTESTED_AT: u16 = 6;
+
+const SIG_DEVICE: u16 = 1;
+const SIG_RSP_CODE: u16 = 2;
+const SIG_SLOT: u16 = 3;
+const SIG_HASH_ALGO: u16 = 4;
+const SIG_SIG_OFFSET: u16 = 5;
+const SIG_TRANSCRIPT: u16 = 9;
 
 type Message = Genlmsghdr<u8, u16>;
 
@@ -100,28 +110,8 @@ pub struct Verdict {
 ///
 /// If there are no events.
 pub fn watch(mut tell: impl FnMut(Verdict) -> Result<bool>) -> Result<()> {
-    let (router, events) = NlRouter::connect(NlFamily::Generic, None, Groups::empty())?;
-    let group = router
-        .resolve_nl_mcast_group(FAMILY, "verdict")
-        .map_err(no_family)?;
-    router.add_mcast_membership(Groups::new_groups(&[group]))?;
-    let mut events = events;
-    while let Some(event) = events.next_typed::<u16, Message>() {
-        let event = event.map_err(|error| anyhow!("{error}"))?;
-        let Some(message) = event.get_payload() else {
-            continue;
-        };
-        let handle = message.attrs().get_attr_handle();
-        let text = |kind| {
-            handle
-                .get_attr_payload_as_with_len_borrowed::<&[u8]>(kind)
-                .map(|bytes| {
-                    String::from_utf8_lossy(bytes)
-                        .trim_end_matches('\0')
-                        .to_owned()
-                })
-                .context("an event without what it has to have")
-        };
+    events("verdict", |handle| {
+        let text = |kind| text(handle, kind);
         let verdict = Verdict {
             device: text(VERDICT_DEVICE)?,
             name: text(VERDICT_NAME)?,
@@ -130,9 +120,73 @@ pub fn watch(mut tell: impl FnMut(Verdict) -> Result<bool>) -> Result<()> {
             measurements_changed: handle.get_attribute(VERDICT_CHANGED).is_some(),
             attested_at: handle.get_attr_payload_as::<i64>(VERDICT_ATTESTED_AT)?,
         };
-        if !tell(verdict)? {
-            break;
+        tell(verdict)
+    })
+}
+
+/// A signature, as it was told.
+#[derive(Debug)]
+pub struct Signature {
+    pub device: String,
+    /// Code of the response that it is in.
+    pub response_code: u8,
+    pub slot: u8,
+    /// `enum hash_algo` of linux/hash_info.h.
+    pub hash_algo: u16,
+    /// Where in `transcript` the signature begins.
+    pub signature_offset: usize,
+    /// What was signed, and the signature; of a long one the first part.
+    pub transcript: Vec<u8>,
+}
+
+/// Hands every signature to `tell` as it comes, until that returns false.
+///
+/// # Errors
+///
+/// If there are no events.
+pub fn watch_signatures(mut tell: impl FnMut(Signature) -> Result<bool>) -> Result<()> {
+    events("sig", |handle| {
+        // Further parts of a long transcript have nothing else.
+        if handle.get_attribute(SIG_DEVICE).is_none() {
+            return Ok(true);
+        }
+        let transcript = handle.get_attr_payload_as_with_len_borrowed::<&[u8]>(SIG_TRANSCRIPT)?;
+        tell(Signature {
+            device: text(handle, SIG_DEVICE)?,
+            response_code: handle.get_attr_payload_as(SIG_RSP_CODE)?,
+            slot: handle.get_attr_payload_as(SIG_SLOT)?,
+            hash_algo: handle.get_attr_payload_as(SIG_HASH_ALGO)?,
+            signature_offset: handle.get_attr_payload_as::<u32>(SIG_SIG_OFFSET)? as usize,
+            transcript: transcript.to_vec(),
+        })
+    })
+}
+
+/// Hands the attributes of each event of a group to `each`, until that returns false.
+fn events(
+    group: &str,
+    mut each: impl FnMut(&GenlAttrHandle<'_, u16>) -> Result<bool>,
+) -> Result<()> {
+    let (router, mut events) = NlRouter::connect(NlFamily::Generic, None, Groups::empty())?;
+    let group = router
+        .resolve_nl_mcast_group(FAMILY, group)
+        .map_err(no_family)?;
+    router.add_mcast_membership(Groups::new_groups(&[group]))?;
+    while let Some(event) = events.next_typed::<u16, Message>() {
+        let event = event.map_err(|error| anyhow!("{error}"))?;
+        if let Some(message) = event.get_payload() {
+            if !each(&message.attrs().get_attr_handle())? {
+                break;
+            }
         }
     }
     Ok(())
+}
+
+fn text(handle: &GenlAttrHandle<'_, u16>, kind: u16) -> Result<String> {
+    let bytes = handle
+        .get_attr_payload_as_with_len_borrowed::<&[u8]>(kind)
+        .context("an event without what it has to have")?;
+    let text = String::from_utf8_lossy(bytes);
+    Ok(text.trim_end_matches('\0').to_owned())
 }

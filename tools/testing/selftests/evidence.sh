@@ -75,7 +75,7 @@ read_fails() {
 }
 
 ktap_print_header
-ktap_set_plan 75
+ktap_set_plan 79
 start_spdm ecdsa-p384
 whole_attestations
 
@@ -257,6 +257,29 @@ ktap_test_equal 'nothing has changed' 1 \
 	"$(sed -n 1p /run/events | grep -c '"measurements_changed":false')"
 ktap_test_equal 'another firmware is told' 1 \
 	"$(sed -n 2p /run/events | grep -c '"measurements_changed":true')"
+
+# The challenge's signature, and the measurements'.
+spdmctl --json watch --signatures --count 2 >/run/events 2>&1 &
+watcher=$!
+usleep 500000
+attest 0
+wait $watcher
+ktap_test_equal 'a signature is an event' 1 \
+	"$(sed -n 1p /run/events | grep '"response_code":3,' | grep -c '"hash_algo":5,')"
+ktap_test_equal 'so is the next one' 1 "$(sed -n 2p /run/events | grep -c '"response_code":96,')"
+sig_offset=$(sed -n '2s/.*"signature_offset":\([0-9]*\).*/\1/p' /run/events)
+ktap_test_equal 'it has the whole transcript' "$(size "$signatures/$(newest)_transcript")" "$sig_offset"
+
+# Under enforce, other firmware costs the drive its driver.
+configure 0 flags=0x16
+attest 0
+runs 0 pin $drive
+echo enforce >$entry/policy
+configure 0 flags=0x16 firmware=9
+attest 0
+ktap_test_result 'enforce: no driver with other firmware' wait_for 10 is_unbound 0
+echo audit >$entry/policy
+echo 2>/dev/null >$entry/reference_measurements
 
 runs 0 list
 ktap_test_result 'list' says '^pci-0000:01:00.0 *authenticated *1.3 *signed'
