@@ -157,17 +157,22 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(outcome) => {
-            if cli.json {
-                println!("{}", outcome.json);
-            } else if !outcome.text.is_empty() {
-                println!("{}", outcome.text.trim_end());
+            let text = match cli.json {
+                true if outcome.json.is_null() => String::new(),
+                true => outcome.json.to_string(),
+                false => outcome.text,
+            };
+            if !text.is_empty() {
+                // Whoever reads it may have seen enough.
+                let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
             }
             ExitCode::from(if outcome.good { 0 } else { 1 })
         }
         Err(error) => {
             eprintln!("spdmctl: {error:#}");
             if cli.json {
-                println!("{}", json!({ "error": format!("{error:#}") }));
+                let object = json!({ "error": format!("{error:#}") });
+                let _ = writeln!(std::io::stdout(), "{object}");
             }
             ExitCode::from(3)
         }
@@ -570,7 +575,12 @@ fn generate(what: &str) -> Result<Outcome> {
     let mut command = Cli::command();
     let mut out = Vec::new();
     if what == "man" {
-        clap_mangen::Man::new(command.clone()).render(&mut out)?;
+        let man = clap_mangen::Man::new(command.clone()).section("8");
+        man.render_title(&mut out)?;
+        man.render_name_section(&mut out)?;
+        man.render_synopsis_section(&mut out)?;
+        man.render_description_section(&mut out)?;
+        man.render_options_section(&mut out)?;
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             writeln!(out, ".SH \"COMMAND {}\"", sub.get_name().to_uppercase())?;
             let man = clap_mangen::Man::new(sub.clone());
