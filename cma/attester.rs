@@ -186,6 +186,8 @@ struct Status {
     public_key: Option<Arc<ProvisionedKey>>,
     /// What the last attestation left for verifiers.
     evidence: Option<Arc<Evidence>>,
+    /// What IMA has yet to measure, the oldest first.
+    for_ima: [Option<Arc<Evidence>>; 4],
     /// SHA-256 of the measurements that were taken last.
     measured: Option<[u8; 32]>,
     /// What the measurements have to be.
@@ -264,8 +266,10 @@ impl WorkItem<IMA_WORK> for Attester {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        let evidence = this.status.lock().evidence.clone();
-        if let (Some(device), Some(evidence)) = (this.device.as_ref(), evidence) {
+        let Some(device) = this.device.as_ref() else {
+            return;
+        };
+        while let Some(evidence) = this.next_for_ima() {
             let info = evidence.info();
             // SAFETY: The device is valid, and so is `info`.
             unsafe { bindings::spdm_ima_measure(as_raw(device), info.as_ptr(), info.len()) };
@@ -309,6 +313,7 @@ impl Attester {
                         kept: None,
                         public_key: None,
                         evidence: None,
+                        for_ima: [const { None }; 4],
                         measured: None,
                         reference: None,
                         nonce: None,
@@ -355,6 +360,12 @@ impl Attester {
         Ok(())
     }
 
+    /// The oldest evidence that IMA has yet to measure.
+    fn next_for_ima(&self) -> Option<Arc<Evidence>> {
+        let mut status = self.status.lock();
+        status.for_ima.iter_mut().find_map(Option::take)
+    }
+
     /// Chooses what the device is to sign in the next attestation.
     pub(crate) fn set_nonce(&self, nonce: [u8; 32]) {
         self.status.lock().nonce = Some(nonce);
@@ -374,7 +385,9 @@ impl Attester {
             }
             None => Ok(()),
         };
-        let evidence = self.status.lock().evidence.clone().ok_or(ENODATA)?;
+        let Some(evidence) = self.status.lock().evidence.clone() else {
+            return result.and(Err(ENODATA));
+        };
         let signed = evidence.challenge();
         match nonce {
             Some(nonce) if signed.nonce(signed.requester_nonce_offset()) != nonce => {
@@ -624,8 +637,12 @@ impl Attester {
             _ => None,
         };
         self.changed.notify_all();
+        // If IMA cannot keep up, it misses the oldest.
+        let [first, ..] = &mut status.for_ima;
+        let missed = core::mem::replace(first, evidence.clone());
+        status.for_ima.rotate_left(1);
         drop(status);
-        drop(old);
+        drop((old, missed));
 
         self.enforce();
         if let Some(device) = self.device.as_ref() {
