@@ -497,7 +497,7 @@ mod tests {
             let mut expected = vec![0xff, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
             if signed && version >= Version::V1_2 {
                 // The errors in between made it forget.
-                expected.extend([1, 2]);
+                expected.extend([0, 1, 2]);
                 bench.responder.measurements.rotate_right(1);
             }
             assert_eq!(asked(&bench), expected);
@@ -513,6 +513,27 @@ mod tests {
         assert_eq!(status(&mut bench), SIGNED);
         assert_eq!(asked(&bench), [0xff, 0, 1, 2, 3]);
         is_recorded(&bench);
+    }
+
+    each_version!(one_by_one_and_fewer_than_there_are);
+    fn one_by_one_and_fewer_than_there_are(version: Version) {
+        // With errors before what is signed and without, told once and every time.
+        for (indices, fewer) in [([2, 5, 9], 1), ([1, 5, 9], 2), ([1, 2, 3], 2)] {
+            for times in [1, usize::MAX] {
+                let left = core::cell::Cell::new(times);
+                let mut bench = bench(version).tamper(GET_MEASUREMENTS, move |response| {
+                    if response.get(4) == Some(&0) && left.get() > 0 {
+                        left.set(left.get() - 1);
+                        response[2] = fewer;
+                    }
+                });
+                bench.responder.one_by_one = true;
+                for (block, index) in bench.responder.measurements.iter_mut().zip(indices) {
+                    block.0 = index;
+                }
+                assert_ne!(status(&mut bench), SIGNED, "{indices:?}");
+            }
+        }
     }
 
     each_version!(larger_than_the_buffer);

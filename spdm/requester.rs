@@ -773,6 +773,9 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             }
             let last = found.checked_add(1) == Some(total);
             let sign = signed && last && !is_any_below(&there, forgotten);
+            if sign && forgotten != 0 {
+                self.count_again(total, anchor)?;
+            }
             match self.get_measurement(Operation::Index(index), sign, anchor) {
                 Ok(_) => {
                     found = found.saturating_add(1);
@@ -797,11 +800,28 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
         }
         let mut again = (0..forgotten).zip(there).filter(|(_, there)| *there);
         let mut next = again.next();
+        if next.is_some() {
+            self.count_again(total, anchor)?;
+        }
         while let Some((index, _)) = next {
             next = again.next();
             self.get_measurement(Operation::Index(index), next.is_none(), anchor)?;
         }
         Ok(())
+    }
+
+    /// Asks once more how many there are, which was forgotten: unless that is signed, too, somebody on the way could
+    /// tell a smaller number, and keep the last measurements to himself.
+    fn count_again<A: TrustAnchor<LeafKey = K>>(
+        &mut self,
+        total: u8,
+        anchor: &A,
+    ) -> Result<(), Reason> {
+        if self.get_measurement(Operation::Count, false, anchor)? == total {
+            Ok(())
+        } else {
+            Err(Reason::MeasurementCount)
+        }
     }
 
     /// Begins L1, which has VCA from version 1.2.
