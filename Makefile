@@ -123,6 +123,7 @@ help:
 	@echo "  test             - run all tests, or those whose name contains T"
 	@echo "  coverage         - which lines the unit tests run"
 	@echo "  tools            - build spdmctl, which shows and verifies what the kernel found out"
+	@echo "  fuzz             - fuzz TARGET, or every target, for TIME seconds each"
 	@echo "  faults           - list the values of FAULT"
 	@echo "  clean-cache      - remove what run and test have prepared"
 	@echo "README.rst has the options."

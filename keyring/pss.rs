@@ -22,7 +22,7 @@ const MAX_BLOCKS: u32 = 16;
 /// # Errors
 ///
 /// That of `new`.
-pub(super) fn is_encoding_of<H: Hash>(
+pub(crate) fn is_encoding_of<H: Hash>(
     encoded: &mut [u8],
     digest: &Digest,
     new: impl Fn() -> Result<H, Unsupported>,

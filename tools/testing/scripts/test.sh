@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# make test: every check there is. T=name runs one: fmt, shell, style, unsafe, clippy, unit, doc,
+# make test: every check there is. T=name runs one: fmt, shell, style, unsafe, clippy, unit, fuzz, doc,
 # kbuild, symbols, stack, kunit, stock/SCRIPT, test/SCRIPT. T=text runs those whose name contains the text
 # or matches it as a shell pattern. T=unit/text runs the unit tests with that text in their name.
 #
@@ -24,7 +24,7 @@ esac
 wanted() {
 	case $pattern in
 	'') ;;
-	fmt | shell | style | unsafe | clippy | unit | doc | kbuild | symbols | stack | kunit)
+	fmt | shell | style | unsafe | clippy | unit | fuzz | doc | kbuild | symbols | stack | kunit)
 		[ "$1" = "$pattern" ]
 		;;
 	*)
@@ -166,6 +166,7 @@ check style 'checkpatch has no complaint' style
 check unsafe 'the protocol crate forbids unsafe code' unsafe
 check clippy 'clippy has no complaint about host programs' clippy
 unit
+check fuzz 'every fuzz target finds nothing in a second' fuzz
 check doc 'documentation builds without a warning' doc
 check kbuild 'spdm.ko builds without a warning of W=1, sparse and clippy' kbuild
 

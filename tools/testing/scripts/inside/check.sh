@@ -32,6 +32,11 @@ unit() {
 	"${cargo[@]}" test --workspace --no-fail-fast -- "$@"
 }
 
+# A second for each target.
+fuzz() {
+	"$testing/scripts/inside/fuzz.sh" 1
+}
+
 # How much of the protocol crate and of the certificate reader their unit tests run.
 coverage() {
 	local out=/cache/coverage programs=() program

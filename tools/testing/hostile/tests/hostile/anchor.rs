@@ -42,7 +42,7 @@ impl OpensslHash {
         OpensslHash { hasher, base_hash }
     }
 
-    fn digest(base_hash: BaseHash, data: &[u8]) -> Digest {
+    pub fn digest(base_hash: BaseHash, data: &[u8]) -> Digest {
         let mut hash = Self::new(base_hash);
         hash.update(data);
         hash.finish()
@@ -99,14 +99,23 @@ impl ChainBuffer for Memory {
     }
 }
 
-/// Trusts some roots.
+/// Trusts some roots, or a public key.
 pub struct Anchor {
     roots: Vec<X509>,
+    provisioned: Option<Vec<u8>>,
 }
 
 impl Anchor {
     pub fn new(roots: Vec<X509>) -> Self {
-        Anchor { roots }
+        Anchor {
+            roots,
+            provisioned: None,
+        }
+    }
+
+    /// Trusts a SubjectPublicKeyInfo.
+    pub fn provision(&mut self, key: Vec<u8>) {
+        self.provisioned = Some(key);
     }
 
     /// Whether a root is the first certificate of a chain, or issued it.
@@ -163,6 +172,12 @@ impl TrustAnchor for Anchor {
         let first = Certificates::new(chain.certificates).read();
         let first = first.map_err(|_| ChainError::Malformed)?;
         self.vouch(&first, &X509::from_der(first.raw).unwrap())
+    }
+
+    fn raw_key(&mut self, _asym: Asym, base_hash: BaseHash) -> Option<(PKey<Public>, Digest)> {
+        let key = self.provisioned.as_ref()?;
+        let digest = OpensslHash::digest(base_hash, key);
+        Some((PKey::public_key_from_der(key).unwrap(), digest))
     }
 
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<PKey<Public>, ChainError> {

@@ -16,7 +16,6 @@ use spdm_responder::device::{Device, Reply};
 use spdm_responder::fault::Fault;
 use spdm_responder::pki::Pki;
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -62,12 +61,17 @@ pub enum Carried<'a> {
 
 type Tamper = Box<dyn FnMut(usize, Carried<'_>)>;
 
+/// What a link makes of an exchange in the end: its number, and what the requester is told.
+pub type Ending =
+    Box<dyn FnMut(usize, Result<usize, TransportError>) -> Result<usize, TransportError>>;
+
 struct World {
     device: Device,
     now_us: u64,
     link: Link,
     exchanges: usize,
     tamper: Option<Tamper>,
+    ending: Option<Ending>,
     nonces: u64,
 }
 
@@ -150,7 +154,13 @@ impl Transport for Wire {
         response: &mut [u8],
         timeout_us: u32,
     ) -> Result<usize, TransportError> {
-        self.0.borrow_mut().exchange(request, response, timeout_us)
+        let mut world = self.0.borrow_mut();
+        let number = world.exchanges;
+        let result = world.exchange(request, response, timeout_us);
+        match &mut world.ending {
+            Some(ending) => ending(number, result),
+            None => result,
+        }
     }
 }
 
@@ -218,6 +228,8 @@ impl Outcome {
 
 /// A requester and a device.
 pub struct Bench {
+    words: String,
+    nonces: u64,
     world: Rc<RefCell<World>>,
     workspace: Workspace<OpensslHash, PKey<Public>>,
     buffer: Vec<u8>,
@@ -231,16 +243,18 @@ pub struct Bench {
 impl Bench {
     /// A device that was told `words`, and a requester that trusts the root of each algorithm.
     pub fn new(words: &str) -> Self {
-        let config = config::Config::new(0).changed(words).unwrap();
-        let device = Device::new(pki(), config).unwrap();
+        let device = device(words);
         let roots = Asym::ALL.map(|asym| pki().root(asym).unwrap());
         Bench {
+            words: words.to_owned(),
+            nonces: 0,
             world: Rc::new(RefCell::new(World {
                 device,
                 now_us: 0,
                 link: Link::Doe,
                 exchanges: 0,
                 tamper: None,
+                ending: None,
                 nonces: 0,
             })),
             workspace: Workspace::new(),
@@ -301,6 +315,35 @@ impl Bench {
         self.world.borrow_mut().tamper = None;
     }
 
+    /// Has the link end exchanges in its own way.
+    pub fn end_by(&mut self, ending: Ending) {
+        self.world.borrow_mut().ending = Some(ending);
+    }
+
+    /// Has other nonces be drawn, from the next [`Self::restart`] on.
+    pub fn set_nonces(&mut self, nonces: u64) {
+        self.nonces = nonces;
+    }
+
+    /// Begins from the start, with the same device: the same nonces will be drawn.
+    pub fn restart(&mut self) {
+        let mut world = self.world.borrow_mut();
+        world.device = device(&self.words);
+        world.tamper = None;
+        world.ending = None;
+        world.nonces = self.nonces;
+        self.workspace = Workspace::new();
+        self.memory = Memory::default();
+    }
+
+    /// Provisions the public key of the device, which has no certificates then.
+    pub fn provision(&mut self) {
+        let key = self.device(|device| device.public_key()).unwrap();
+        let digits = key.as_bytes().chunks(2);
+        let octet = |digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+        self.anchor.provision(digits.map(octet).collect());
+    }
+
     /// Attests the device.
     ///
     /// # Panics
@@ -353,12 +396,18 @@ impl Bench {
     }
 }
 
-/// Keys and certificates, which are kept between runs: making RSA keys takes seconds.
+fn device(words: &str) -> Device {
+    let config = config::Config::new(0).changed(words).unwrap();
+    Device::new(pki(), config).unwrap()
+}
+
+/// Keys and certificates, which are kept between runs beside the program: making RSA keys takes
+/// seconds.
 pub fn pki() -> Arc<Pki> {
     static PKI: OnceLock<Arc<Pki>> = OnceLock::new();
     let open = || {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pki");
-        Arc::new(Pki::open(&directory).unwrap())
+        let program = std::env::current_exe().unwrap();
+        Arc::new(Pki::open(&program.with_file_name("pki")).unwrap())
     };
     PKI.get_or_init(open).clone()
 }

@@ -6,11 +6,13 @@
 #[path = "../../../../../keyring/chain.rs"]
 pub(crate) mod chain;
 #[path = "../../../../../keyring/der.rs"]
-mod der;
+pub(crate) mod der;
 #[path = "../../../../../keyring/oid.rs"]
 mod oid;
 #[path = "../../../../../keyring/pci_identity.rs"]
 pub(crate) mod pci_identity;
+#[path = "../../../../../keyring/pss.rs"]
+pub(crate) mod pss;
 #[path = "../../../../../keyring/text.rs"]
 mod text;
 #[path = "../../../../../keyring/time.rs"]

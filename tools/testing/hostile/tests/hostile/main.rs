@@ -7,6 +7,7 @@
 
 mod again;
 mod anchor;
+#[allow(dead_code, reason = "the fuzz targets use more of it")]
 mod bench;
 mod chains;
 mod chunks;
