@@ -43,7 +43,9 @@ coverage() {
 	cd "$testing"
 	mkdir -p $out
 	rm -f $out/*.profraw
-	export CARGO_TARGET_DIR=$out/target RUSTFLAGS=-Cinstrument-coverage LLVM_PROFILE_FILE=$out/%m.profraw
+	export CARGO_TARGET_DIR=$out/target LLVM_PROFILE_FILE=$out/%m.profraw
+	# To count branches is an unstable option of this rustc.
+	export RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Cinstrument-coverage -Zcoverage-options=branch'
 	# Which files the tests are is known only to cargo.
 	"${cargo[@]}" test --package spdm_core --package keyring-tests --lib --no-run \
 		--message-format json >$out/programs
@@ -52,8 +54,9 @@ coverage() {
 		programs+=(--object "$program")
 	done < <(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' $out/programs)
 	llvm-profdata merge --sparse $out/*.profraw --output $out/profile
-	llvm-cov report "${programs[@]}" --instr-profile $out/profile \
-		--show-branch-summary=false --sources $src/spdm $src/keyring >$out/report
+	llvm-cov export --format=lcov "${programs[@]}" --instr-profile $out/profile \
+		--sources $src/spdm $src/keyring >$out/lcov
+	awk -f "$testing/scripts/inside/coverage.awk" $out/lcov >$out/report
 }
 
 doc() {
