@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 
 const GET_VERSION: u8 = 0x84;
 const GET_MEASUREMENTS: u8 = 0xE0;
+/// MeasurementOperation.
+const COUNT: u8 = 0;
+const ALL: u8 = 0xFF;
 const CHUNK_SEND: u8 = 0x85;
 const CHUNK_GET: u8 = 0x86;
 const RESPOND_IF_READY: u8 = 0xFF;
@@ -54,6 +57,10 @@ impl Oracle {
             [_, GET_MEASUREMENTS, _, operation, ..] => Some(operation),
             _ => None,
         };
+        if measurement == Some(COUNT) {
+            // They are taken one by one, and what came of all at once is void.
+            self.measurements.remove(&ALL);
+        }
         match measurement {
             Some(operation) if is_genuine => _ = self.measurements.remove(&operation),
             Some(operation) => _ = self.measurements.insert(operation, response.to_vec()),

@@ -88,8 +88,8 @@ pub struct Memory(Vec<u8>);
 
 impl ChainBuffer for Memory {
     fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
-        // A chain is at most 64 KiB: the requester has to see to that.
-        assert!(len <= 0xFFFF, "{len} bytes for a chain");
+        // At most 64 KiB, or 128 with LargeCertChain: the requester has to see to that.
+        assert!(len <= 128 << 10, "{len} bytes for a chain");
         self.0 = vec![0; len];
         Ok(&mut self.0)
     }
