@@ -16,4 +16,5 @@ mod generated;
 mod keyring;
 mod lies;
 mod measurements;
+mod model;
 mod pqc;
