@@ -8,6 +8,7 @@
 //! request, and to end as the model does.
 
 use crate::bench::{Bench, Carried, AUTHENTICATED};
+use spdm_responder::message::{ErrorCode, Exchange, ERROR, RESPOND_IF_READY};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -21,21 +22,10 @@ const MAX_BUSY: usize = 10;
 /// The same of RequestResynch, for one attestation.
 const MAX_RESYNCHS: usize = 3;
 
-const RESPOND_IF_READY: u8 = 0xFF;
 /// RDTExponent, RDTM, Token of ResponseNotReady.
 const RDT_EXPONENT: u8 = 10;
 const RDTM: u8 = 4;
 const TOKEN: u8 = 0xA7;
-
-/// The requests of an attestation in their order: code, name, code of the response.
-const REQUESTS: [(u8, &str, u8); 6] = [
-    (0x84, "GET_VERSION", 0x04),
-    (0xE1, "GET_CAPABILITIES", 0x61),
-    (0xE3, "NEGOTIATE_ALGORITHMS", 0x63),
-    (0x81, "GET_DIGESTS", 0x01),
-    (0x82, "GET_CERTIFICATE", 0x02),
-    (0x83, "CHALLENGE", 0x03),
-];
 
 /// How the device answers one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +50,12 @@ impl Answer {
         Answer::Other,
     ];
 
-    fn error_code(self) -> Option<u8> {
+    fn error_code(self) -> Option<ErrorCode> {
         match self {
-            Answer::Busy => Some(0x03),
-            Answer::NotReady => Some(0x42),
-            Answer::Resynch => Some(0x43),
-            Answer::Unspecified => Some(0x05),
+            Answer::Busy => Some(ErrorCode::Busy),
+            Answer::NotReady => Some(ErrorCode::ResponseNotReady),
+            Answer::Resynch => Some(ErrorCode::RequestResynch),
+            Answer::Unspecified => Some(ErrorCode::Unspecified),
             Answer::Honest | Answer::Other => None,
         }
     }
@@ -74,7 +64,7 @@ impl Answer {
 /// What is known after some answers.
 #[derive(Default)]
 struct Model {
-    /// Index of the request that waits for its response.
+    /// Index into [`Exchange::ALL`] of the request that waits for its response.
     state: usize,
     busy: usize,
     resynchs: usize,
@@ -94,7 +84,7 @@ impl Model {
         self.state = state;
         self.busy = 0;
         self.not_ready = 0;
-        if state == REQUESTS.len() {
+        if state == Exchange::ALL.len() {
             self.end = Some(AUTHENTICATED);
         }
     }
@@ -134,11 +124,12 @@ impl Player {
         self.answers.get(number).copied().unwrap_or(self.then)
     }
 
-    /// Checks a request. One that the real device is not to see is emptied.
+    /// Checks a request. One that the real device is not to see is emptied: it takes no
+    /// notice of it.
     fn request(&mut self, number: usize, request: &mut Vec<u8>) {
         let model = &self.model;
         assert_eq!(model.end, None, "another request after the end");
-        let (code, ..) = REQUESTS[model.state];
+        let code = Exchange::ALL[model.state].request_code();
         if model.waits() {
             assert_eq!(request[1..], [RESPOND_IF_READY, code, TOKEN]);
         } else {
@@ -156,20 +147,21 @@ impl Player {
 
     fn response(&mut self, number: usize, request: &[u8], response: &mut Vec<u8>) {
         let answer = self.answer(number);
-        let (code, ..) = REQUESTS[self.model.state];
+        let state = self.model.state;
         if answer == Answer::NotReady && !self.model.waits() {
             self.promised = Some(response.clone());
         }
         match answer.error_code() {
             Some(error) => {
-                *response = vec![request[0], 0x7F, error, 0];
+                *response = vec![request[0], ERROR, error as u8, 0];
                 if answer == Answer::NotReady {
+                    let code = Exchange::ALL[state].request_code();
                     response.extend([RDT_EXPONENT, code, TOKEN, RDTM]);
                 }
             }
             None if answer == Answer::Other => {
-                let (.., other) = REQUESTS[(self.model.state + 1) % REQUESTS.len()];
-                *response = vec![request[0], other, 0, 0];
+                let other = Exchange::ALL[(state + 1) % Exchange::ALL.len()];
+                *response = vec![request[0], other.response_code(), 0, 0];
             }
             None if self.model.waits() => *response = self.promised.take().unwrap(),
             None => (),
@@ -201,7 +193,7 @@ fn play(bench: &mut Bench, answers: &[Answer], then: Answer) -> usize {
     assert_eq!(reason, model.end, "{answers:?}, {then:?}: {outcome:?}");
     if !outcome.is_authenticated() {
         // A failure to get a chain is that of a slot.
-        let (_, name, _) = REQUESTS[model.state];
+        let name = Exchange::ALL[model.state].request_name();
         let named = outcome.verdict.contains(name) || outcome.verdict.contains(": slot 0");
         assert!(named, "{answers:?}, {then:?}: {outcome:?}");
     }
