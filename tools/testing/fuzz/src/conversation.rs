@@ -97,7 +97,7 @@ fn with_bench(device: u8, doe: bool, act: impl FnOnce(&mut Bench)) {
     let make = || {
         let link = if doe { Link::Doe } else { Link::Bytes };
         let bench = Bench::new(DEVICES[device]).with_buffer(8192);
-        let mut bench = bench.over(link).caching();
+        let mut bench = bench.over(link).with_large_chains().caching();
         bench.measurements = true;
         bench
     };

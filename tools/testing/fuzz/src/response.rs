@@ -47,7 +47,8 @@ pub const GET_MEASUREMENTS: u8 = 0xE0;
 
 impl State {
     fn bench(&self, device: &str, link: Link) -> Bench {
-        let mut bench = Bench::new(device).with_buffer(8192).over(link);
+        let bench = Bench::new(device).with_buffer(8192).with_large_chains();
+        let mut bench = bench.over(link);
         bench.measurements = self.request == GET_MEASUREMENTS;
         match self.before {
             Before::Attestation | Before::Forgotten => bench.caching(),

@@ -83,19 +83,34 @@ fn md(base_hash: BaseHash) -> &'static MdRef {
 }
 
 /// Memory for a chain.
-#[derive(Default)]
-pub struct Memory(Vec<u8>);
+pub struct Memory {
+    chain: Vec<u8>,
+    most: usize,
+}
+
+impl Memory {
+    /// For a chain of at most `most` bytes.
+    pub fn new(most: usize) -> Self {
+        let chain = Vec::new();
+        Memory { chain, most }
+    }
+
+    /// The same without the chain.
+    pub fn clear(&mut self) {
+        *self = Memory::new(self.most);
+    }
+}
 
 impl ChainBuffer for Memory {
     fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
-        // At most 64 KiB, or 128 with LargeCertChain: the requester has to see to that.
-        assert!(len <= 128 << 10, "{len} bytes for a chain");
-        self.0 = vec![0; len];
-        Ok(&mut self.0)
+        // The requester has to see to that.
+        assert!(len <= self.most, "{len} bytes for a chain");
+        self.chain = vec![0; len];
+        Ok(&mut self.chain)
     }
 
     fn get(&self) -> &[u8] {
-        &self.0
+        &self.chain
     }
 }
 

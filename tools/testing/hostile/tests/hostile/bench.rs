@@ -30,6 +30,11 @@ pub const MAX_EXCHANGES: u32 = 300;
 /// The same for measurements: each index is asked for twice at most, and a response may come in chunks.
 const MAX_MEASUREMENT_EXCHANGES: u32 = 2000;
 
+/// The largest chain in bytes.
+const MAX_CHAIN: usize = 0xFFFF;
+/// The same with LargeCertChain.
+const MAX_LARGE_CHAIN: usize = 128 << 10;
+
 /// What an exchange takes, in microseconds, if the device does not dawdle.
 const LATENCY_US: u64 = 1_000;
 
@@ -262,7 +267,7 @@ impl Bench {
             workspace: Workspace::new(),
             buffer: vec![0; 4096],
             anchor: Anchor::new(roots.map(|root| X509::from_der(&root).unwrap()).into()),
-            memory: Memory::default(),
+            memory: Memory::new(MAX_CHAIN),
             cache: false,
             measurements: false,
         }
@@ -271,6 +276,12 @@ impl Bench {
     /// The same with a buffer of `len` bytes.
     pub fn with_buffer(mut self, len: usize) -> Self {
         self.buffer = vec![0; len];
+        self
+    }
+
+    /// The same for a device that may come to have LARGE_RESP_CAP.
+    pub fn with_large_chains(mut self) -> Self {
+        self.memory = Memory::new(MAX_LARGE_CHAIN);
         self
     }
 
@@ -335,7 +346,7 @@ impl Bench {
         world.ending = None;
         world.nonces = self.nonces;
         self.workspace = Workspace::new();
-        self.memory = Memory::default();
+        self.memory.clear();
     }
 
     /// Provisions the public key of the device, which has no certificates then.
