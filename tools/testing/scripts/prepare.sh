@@ -76,7 +76,7 @@ make_run_directory() {
 	run_dir=$(mktemp -d "$cache/run.XXXXXX")
 	cp "$cache/target/debug/vm" "$cache/target/debug/spdm-responder" "$run_dir/"
 	mkdir "$run_dir/guest" "$run_dir/in-guest"
-	cp "$cache/target/in-guest/spdm-responder" "$cache/target/tools/spdmctl" "$run_dir/in-guest/"
+	cp "$cache/target/in-guest"/* "$cache/target/tools/spdmctl" "$run_dir/in-guest/"
 }
 
 # Consoles and the responder's records outlive the run.

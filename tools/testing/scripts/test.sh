@@ -112,7 +112,10 @@ guest() {
 	for module in "$run_dir/$name-modules"/*.ko; do
 		[ ! -f "$module" ] || set -- "$@" --extra "/run/spdm/$name-modules/${module##*/}"
 	done
-	set -- "$@" --extra /run/spdm/in-guest/spdm-responder --extra /run/spdm/in-guest/spdmctl
+	local program
+	for program in spdm-responder mctpcfg spdmctl; do
+		set -- "$@" --extra "/run/spdm/in-guest/$program"
+	done
 	[ "${#list[@]}" -gt 0 ] || [[ " $* " == *' --kunit '* ]] || return 0
 	inside /run/spdm/vm test --name "$name" --responder-program /run/spdm/spdm-responder \
 		--pki /cache/pki --directory /run/spdm/guest "$@" ${list[@]+"${list[@]}"} ||

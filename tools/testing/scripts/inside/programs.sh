@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the responder and the program that boots guests. The responder may run in a guest, too:
-# one without symbols, to keep that small.
+# Builds the responder, the program that boots guests and the one that sets up MCTP. What runs in a guest
+# has no symbols there, to keep that small.
 set -euo pipefail
 
 cd /cache/src/tools/testing
 export CARGO_TARGET_DIR=/cache/target
-cargo build --config /clone/tools/testing/scripts/inside/cargo.toml --locked --bins -p vm -p spdm-responder
+cargo build --config /clone/tools/testing/scripts/inside/cargo.toml --locked --bins -p vm -p spdm-responder -p mctpcfg
 mkdir -p /cache/target/in-guest
-strip -o /cache/target/in-guest/spdm-responder /cache/target/debug/spdm-responder
+for program in spdm-responder mctpcfg; do
+	strip -o /cache/target/in-guest/$program /cache/target/debug/$program
+done
 
 # A program for any machine, so without libraries; for its target, so that build scripts need none of that.
 OPENSSL_STATIC=1 RUSTFLAGS='-C target-feature=+crt-static' cargo build \
