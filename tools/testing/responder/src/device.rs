@@ -5,7 +5,8 @@
 use crate::algorithm::{is_pqc, Asym, Hash};
 use crate::chunk::{LargeRequest, LargeResponse, CHUNK_GET, CHUNK_SEND};
 use crate::config::{Active, Config, Slot};
-use crate::fault::Fault;
+use crate::fault::{Carrier, Fault};
+use crate::mctp::packet::BASELINE_UNIT;
 use crate::measurement::{self, DMTF};
 use crate::message::{
     u16_at, u32_at, ErrorCode, Exchange, CHUNK_CAP, CONTEXT_SIZE, ERROR, HEADER_SIZE,
@@ -49,7 +50,7 @@ pub struct Answer {
     pub reply: Reply,
     /// How long it takes to do that; the caller waits, if it cares.
     pub delay: Duration,
-    /// Faults of the data object that carries the answer.
+    /// Faults of the data object, or the packets, that carry the answer.
     pub transport: Vec<Fault>,
 }
 
@@ -72,6 +73,14 @@ pub struct Stats {
     pub challenges: u64,
     /// Misbehaviours played.
     pub faults: u64,
+    /// Packets received, where there are packets.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Bytes received on the line, with framing.
+    pub wire_in: u64,
+    /// Bytes sent on the line.
+    pub wire_out: u64,
     /// Requests that the standard forbids.
     pub violations: u64,
     /// What was wrong with the last one of them.
@@ -216,6 +225,7 @@ pub struct Device {
     /// How far its clock is ahead of the real one.
     ahead: Duration,
     edit: Option<Edit>,
+    carrier: Carrier,
 }
 
 impl Device {
@@ -237,6 +247,7 @@ impl Device {
             late: None,
             ahead: Duration::ZERO,
             edit: None,
+            carrier: Carrier::Doe,
         })
     }
 
@@ -259,6 +270,29 @@ impl Device {
         if let Some(edit) = &mut self.edit {
             edit(exchange, message);
         }
+    }
+
+    /// Says what carries its messages: data objects, unless it is told so.
+    pub fn set_carrier(&mut self, carrier: Carrier) {
+        self.carrier = carrier;
+    }
+
+    /// Counts a packet that was received, of `size` bytes on the line.
+    pub fn received_packet(&mut self, size: usize) {
+        self.stats.packets_in += 1;
+        self.stats.wire_in += size as u64;
+    }
+
+    /// Counts a packet that was sent, of `size` bytes on the line.
+    pub fn sent_packet(&mut self, size: usize) {
+        self.stats.packets_out += 1;
+        self.stats.wire_out += size as u64;
+    }
+
+    /// Whether nothing is to be answered at all.
+    pub fn is_link_silent(&mut self) -> bool {
+        // It is played at VERSION, whatever the message is.
+        self.play(Fault::MctpLinkSilent, Exchange::Version)
     }
 
     /// What it is told to be.
@@ -317,6 +351,10 @@ impl Device {
             "bytes_out": self.stats.bytes_out,
             "challenges": self.stats.challenges,
             "faults": self.stats.faults,
+            "packets_in": self.stats.packets_in,
+            "packets_out": self.stats.packets_out,
+            "wire_in": self.stats.wire_in,
+            "wire_out": self.stats.wire_out,
             "violations": self.stats.violations,
             "last_violation": self.stats.last_violation,
             "version": negotiated.then(|| format!("{}.{}", version >> 4, version & 0xF)),
@@ -404,10 +442,13 @@ impl Device {
             return faults;
         };
         let padded = message.len() % 4 != 0;
+        let several = message.len() >= BASELINE_UNIT;
+        let carrier = self.carrier;
         self.play_if(exchange, |active| {
-            let plays = active.fault.is_transport()
+            let plays = active.fault.carrier() == Some(carrier)
                 && active.fault != Fault::DiscoveryCycle
-                && (active.fault != Fault::DoePadding || padded);
+                && (active.fault != Fault::DoePadding || padded)
+                && (several || !active.fault.needs_packets());
             if plays {
                 faults.push(active.fault);
             }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many devices in one process, each with a port or a mailbox of its own, and the channel that
-//! controls them.
+//! Many devices in one process, each with a port, a mailbox or an endpoint ID of its own, and the
+//! channel that controls them.
 
 use crate::config::Config;
 use crate::device::{prepare, Device};
 use crate::fault;
 use crate::log::Log;
 use crate::mailbox;
+use crate::mctp::link::{self, Address, Endpoint};
+use crate::mctp::packet::{is_unicast, Eid};
 use crate::pki::Pki;
 use crate::socket;
 use crate::variant::{Verdict, VARIANTS};
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use serde_json::{json, Value};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -138,6 +140,33 @@ impl Devices {
                 })?;
         }
         Ok(())
+    }
+
+    /// Puts as many devices at the end of each link as each has a share of, with the EIDs from `eid`
+    /// on, and serves them in threads of their own. Returns what the peers are to use.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a link cannot be had, or there are not enough EIDs.
+    pub fn link(&self, links: &[Address], eid: Eid) -> Result<Vec<String>> {
+        let share = self.devices.len() / links.len().max(1);
+        let last = share.checked_sub(1).and_then(|n| u8::try_from(n).ok());
+        let last = last.and_then(|n| eid.checked_add(n));
+        ensure!(
+            is_unicast(eid) && last.is_some_and(is_unicast),
+            "EIDs are 8 to 254"
+        );
+        let mut names = Vec::new();
+        let devices: Vec<_> = self.devices.iter().cloned().enumerate().collect();
+        for (address, devices) in links.iter().zip(devices.chunks(share)) {
+            let endpoints = devices.iter().zip(eid..);
+            let endpoint = |((number, device), eid): (&(usize, Arc<Mutex<Device>>), Eid)| {
+                Endpoint::new(device.clone(), *number, eid)
+            };
+            let endpoints = endpoints.map(endpoint).collect();
+            names.push(link::serve(address, endpoints, self.log.clone())?);
+        }
+        Ok(names)
     }
 
     /// Listens for lines of [`Devices::control`] and answers them. Returns where.

@@ -21,6 +21,15 @@ pub enum Harm {
     Fatal,
 }
 
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// Data objects.
+    Doe,
+    /// MCTP.
+    Mctp,
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultInfo {
@@ -326,6 +335,49 @@ faults! {
         "non-zero padding, where there is padding";
     DiscoveryCycle "discovery-cycle" ["T8"] ANY VERSION_10 ALWAYS Open
         "DOE discovery never ends (QEMU answers discovery itself)";
+    MctpSource "mctp-source" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer comes from another EID";
+    MctpDestination "mctp-destination" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer is for another EID";
+    MctpTag "mctp-tag" ["T9"] ANY VERSION_10 ALWAYS Fatal "MCTP: the answer has another tag";
+    MctpTagOwner "mctp-tag-owner" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer owns its tag, as if it were a request";
+    MctpType "mctp-type" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer has the type of secured messages";
+    MctpIntegrity "mctp-integrity" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer has the integrity check bit";
+    MctpVersion "mctp-version" [] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: packets of version 2 of the header";
+    MctpSequence "mctp-sequence" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the last of several packets has the wrong sequence number";
+    MctpReordered "mctp-reordered" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the last two packets change places";
+    MctpLostFirst "mctp-lost-first" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the first packet is lost";
+    MctpLost "mctp-lost" ["T9"] ANY VERSION_10 ALWAYS Fatal "MCTP: the last packet is lost";
+    MctpNoStart "mctp-no-start" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the first packet is not marked as such";
+    MctpNoEnd "mctp-no-end" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the last packet is not marked as such";
+    MctpEmpty "mctp-empty" [] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: there is nothing in the last packet";
+    MctpOversize "mctp-oversize" [] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: packets of three times the baseline transmission unit";
+    MctpEndless "mctp-endless" ["T9"] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the answer is followed by bytes up to 80 KiB";
+    MctpDuplicated "mctp-duplicated" ["T9"] ANY VERSION_10 ALWAYS Open
+        "MCTP: every packet comes twice";
+    MctpTwice "mctp-twice" ["T9"] ANY VERSION_10 ALWAYS Open "MCTP: the answer comes twice";
+    MctpForeign "mctp-foreign" ["T9"] ANY VERSION_10 ALWAYS None
+        "MCTP: in front of every packet, one with the same tag from another EID";
+    MctpLate "mctp-late" ["T9"] ANY VERSION_10 ALWAYS Open
+        "MCTP: the answer comes 8 s later; the kernel keeps a tag for 6 s";
+    MctpLinkSilent "mctp-link-silent" [] VERSION VERSION_10 ALWAYS Fatal
+        "MCTP: no answer to anything, control messages included";
+    MctpFcs "mctp-fcs" [] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the last frame has a wrong frame check sequence";
+    MctpCut "mctp-cut" [] ANY VERSION_10 ALWAYS Fatal
+        "MCTP: the second half of the last frame is missing";
 
     // Chunks: a device with one of these has CHUNK_CAP, and sends and receives little at once.
     // MEASUREMENTS: they do not change the verdict.
@@ -435,16 +487,26 @@ impl Fault {
 
     /// Whether it is a matter of the transport, not of the messages.
     pub fn is_transport(self) -> bool {
+        self.carrier().is_some()
+    }
+
+    /// The transport that it is a matter of.
+    pub fn carrier(self) -> Option<Carrier> {
+        const DOE: usize = Fault::DoeLengthMax as usize;
+        const MCTP: usize = Fault::MctpSource as usize;
+        const LAST: usize = Fault::MctpCut as usize;
+        match self as usize {
+            DOE..MCTP => Some(Carrier::Doe),
+            MCTP..=LAST => Some(Carrier::Mctp),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes an answer of several packets.
+    pub fn needs_packets(self) -> bool {
         matches!(
             self,
-            Fault::DoeLengthMax
-                | Fault::DoeLengthOne
-                | Fault::DoeLengthLong
-                | Fault::DoeLengthShort
-                | Fault::DoeVendor
-                | Fault::DoeType
-                | Fault::DoePadding
-                | Fault::DiscoveryCycle
+            Fault::MctpSequence | Fault::MctpReordered | Fault::MctpOversize
         )
     }
 }

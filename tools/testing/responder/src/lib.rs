@@ -6,8 +6,8 @@
 //! no code with the requester it is to test.
 //!
 //! * [`device::Device`] answers messages, one by one, in the same process.
-//! * [`devices::Devices`] puts many of them behind sockets, for QEMU, or behind the mailboxes of
-//!   doe_emu in the running kernel, and takes orders.
+//! * [`devices::Devices`] puts many of them behind sockets, for QEMU, behind the mailboxes of
+//!   doe_emu in the running kernel, or behind serial lines, as MCTP endpoints, and takes orders.
 //! * [`config`] is what a device can be told to be, [`fault`] how it can misbehave,
 //!   [`variant`] which certificate chains it can have; [`pki`] makes those.
 //!
@@ -40,6 +40,7 @@ pub mod doe;
 pub mod fault;
 pub mod log;
 pub mod mailbox;
+pub mod mctp;
 pub mod measurement;
 pub mod message;
 mod misbehaviour;

@@ -10,6 +10,7 @@ use spdm_responder::config::{Config, KEYS};
 use spdm_responder::devices::{variants_json, Devices, CONTROL};
 use spdm_responder::fault::{self, Harm, FAULTS};
 use spdm_responder::log::Log;
+use spdm_responder::mctp::link::Address;
 use spdm_responder::pki::{Identity, Pki, DOE_EMU_SAN, QEMU_NVME_SAN};
 use spdm_responder::variant::{Variant, Verdict, VARIANTS};
 use std::io::{stdin, stdout, Write};
@@ -55,6 +56,25 @@ enum Command {
         /// Device file of a mailbox, /dev/doe_emu0 or so; the first one is device 0.
         #[arg(long = "device", value_name = "FILE", required = true)]
         mailboxes: Vec<PathBuf>,
+        /// Take lines of the control channel from standard input, and answer on standard output.
+        #[arg(long)]
+        control_stdin: bool,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Serve endpoints of MCTP at the end of serial links, until killed.
+    #[command(after_help = help())]
+    Mctp {
+        /// A link: a serial line (/dev/...), `pty` for a new pseudo terminal, `unix:PATH` or
+        /// `tcp:ADDRESS` to listen on.
+        #[arg(long = "link", value_name = "LINK", required = true)]
+        links: Vec<Address>,
+        /// How many endpoints are at the end of each link; those of the first link come first.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        endpoints: u32,
+        /// EID of the first one on each link; the others have those that follow.
+        #[arg(long, default_value_t = 9)]
+        eid: u8,
         /// Take lines of the control channel from standard input, and answer on standard output.
         #[arg(long)]
         control_stdin: bool,
@@ -174,6 +194,25 @@ fn main() -> Result<()> {
             devices.attach(&mailboxes)?;
             for (number, path) in mailboxes.iter().enumerate() {
                 print(&format!("serving {} device {number}\n", path.display()))?;
+            }
+            options.ready(&devices)?;
+            if control_stdin {
+                devices.serve_lines(stdin().lock(), stdout().lock())?;
+            }
+            serve_for_ever()
+        }
+        Command::Mctp {
+            links,
+            endpoints,
+            eid,
+            control_stdin,
+            options,
+        } => {
+            let count = links.len().saturating_mul(endpoints as usize);
+            let configs = (0..).map(Config::new).take(count);
+            let devices = options.devices(configs.collect())?;
+            for (number, name) in devices.link(&links, eid)?.iter().enumerate() {
+                print(&format!("serving {name} link {number}\n"))?;
             }
             options.ready(&devices)?;
             if control_stdin {
