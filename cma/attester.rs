@@ -175,6 +175,8 @@ struct Status {
     verdict: Verdict,
     /// Which device this is, since it was first authenticated or an identity was accepted.
     identity: Option<Known>,
+    /// How often it was said what the device has to prove, modulo 2^32.
+    demands: u32,
     report: Report,
     /// When the last attestation ended, in nanoseconds since the epoch; 0 if none has.
     attested_at: i64,
@@ -307,6 +309,7 @@ impl Attester {
                             Verdict::Pending
                         },
                         identity: None,
+                        demands: 0,
                         report: Report::default(),
                         attested_at: 0,
                         duration_us: 0,
@@ -553,6 +556,7 @@ impl Attester {
         // One that is added from here on may come too late for this attestation.
         self.root_added.store(false, Release);
         let identity = status.identity;
+        let demands = status.demands;
         // The verdict is dropped before it can be stale.
         let dropped = core::mem::replace(&mut status.verdict, Verdict::Pending);
         let mut kept = status.kept.take();
@@ -604,13 +608,13 @@ impl Attester {
 
         let mut status = self.status.lock();
         status.running = false;
-        let verdict = if status.policy == Policy::Off {
-            Verdict::Off
-        } else {
-            verdict
+        let verdict = match verdict {
+            _ if status.policy == Policy::Off => Verdict::Off,
+            // It is not what is demanded now. Whoever demands that attests next.
+            Verdict::Authenticated(_) if status.demands != demands => Verdict::Pending,
+            verdict => verdict,
         };
         if let Verdict::Authenticated(proof) = &verdict {
-            // One that was accepted meanwhile stays: whoever wrote it attests next.
             status.identity.get_or_insert(Known {
                 identity: *proof.authenticated.leaf_key().identity(),
                 accepted: false,
@@ -745,8 +749,28 @@ impl Attester {
                 accepted: true,
             }),
         };
-        self.status.lock().identity = identity;
-        self.attest()
+        let mut status = self.status.lock();
+        status.identity = identity;
+        drop(status);
+        self.demand()
+    }
+
+    /// Attests the device, of which something else is demanded than before. What it proves in an attestation that
+    /// began before does not count.
+    ///
+    /// # Errors
+    ///
+    /// As [`Attester::attest`].
+    fn demand(self: &Arc<Self>) -> Result {
+        let mut status = self.status.lock();
+        status.demands = status.demands.wrapping_add(1);
+        drop(status);
+        let result = self.attest();
+        if result == Err(EINTR) {
+            // Nobody waits any more, but there has to be a verdict. If it is pending already, there will be.
+            let _ = self.fence.queue.enqueue::<_, 0>(self.clone());
+        }
+        result
     }
 
     /// Makes `der` the public key of the device, which has no certificates, and forgets its identity. If it is
@@ -764,7 +788,7 @@ impl Attester {
         let _old = core::mem::replace(&mut status.public_key, public_key);
         status.identity = None;
         drop(status);
-        self.attest()
+        self.demand()
     }
 
     /// Stores to an attribute of the class device.
@@ -848,7 +872,7 @@ impl Attester {
         let old = core::mem::replace(&mut self.status.lock().reference, reference);
         drop(old);
         match is_whole {
-            true => self.attest(),
+            true => self.demand(),
             false => Ok(()),
         }
     }
