@@ -363,15 +363,29 @@ module_param(resume_policy, charp, 0444);
 MODULE_PARM_DESC(resume_policy, "Which devices are attested at resume: authenticated, always or never");
 #endif
 
+/* What decides how devices are attested is frozen when trust is sealed. */
+static int spdm_set_bool(const char *text, const struct kernel_param *kp)
+{
+	return spdm_is_sealed() ? -EPERM : param_set_bool(text, kp);
+}
+
+static const struct kernel_param_ops spdm_bool_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = spdm_set_bool,
+	.get = param_get_bool,
+};
+
 static bool cache = true;
 #ifndef __CHECKER__
-module_param(cache, bool, 0644);
+module_param_cb(cache, &spdm_bool_ops, &cache, 0644);
+__MODULE_PARM_TYPE(cache, "bool");
 MODULE_PARM_DESC(cache, "Leave out what the last attestation of a device has shown");
 #endif
 
 static bool measurements = true;
 #ifndef __CHECKER__
-module_param(measurements, bool, 0644);
+module_param_cb(measurements, &spdm_bool_ops, &measurements, 0644);
+__MODULE_PARM_TYPE(measurements, "bool");
 MODULE_PARM_DESC(measurements, "Take the measurements of a device that is authenticated");
 #endif
 

@@ -20,7 +20,7 @@ gives() {
 }
 
 ktap_print_header
-ktap_set_plan 16
+ktap_set_plan 20
 start_spdm ecdsa-p384
 configure 0
 accepts 0
@@ -30,6 +30,10 @@ ktap_test_equal 'trust is not sealed at first' 0 "$(cat $sealed)"
 for text in 2 x ''; do
 	gives $sealed "$text"
 	ktap_test_equal "writing \"$text\"" "$EINVAL" "$result"
+done
+for name in cache measurements; do
+	gives /sys/module/spdm/parameters/$name Y
+	ktap_test_equal "$name can be chosen" 'ok Y' "$result $(cat /sys/module/spdm/parameters/$name)"
 done
 gives $sealed 1
 ktap_test_equal 'it can be sealed' 'ok 1' "$result $(cat $sealed)"
@@ -47,6 +51,11 @@ gives $entry/policy off
 ktap_test_equal 'no other policy' "$EPERM audit" "$result $(cat $entry/policy)"
 gives $entry/resume_policy never
 ktap_test_equal 'nor for sleep' "$EPERM authenticated" "$result $(cat $entry/resume_policy)"
+
+for name in cache measurements; do
+	gives /sys/module/spdm/parameters/$name N
+	ktap_test_equal "$name stays" "$EPERM Y" "$result $(cat /sys/module/spdm/parameters/$name)"
+done
 
 ktap_test_result 'a drive is attested as ever' accepts 0
 configure 0 slot0=untrusted
