@@ -438,7 +438,11 @@ impl Attester {
     /// Cancels what runs and lets nothing start any more. Nobody has to wait for a verdict then.
     pub(crate) fn cancel(&self) {
         self.cancel.shut_down();
-        // Under the lock, so that nobody is between looking and waiting.
+        self.notify_all();
+    }
+
+    /// Wakes those who wait, under the lock, so that nobody is between looking and waiting.
+    fn notify_all(&self) {
         let _status = self.status.lock();
         self.changed.notify_all();
     }
@@ -526,7 +530,12 @@ impl Attester {
         // the system, waits for this to end.
         let _no_io = NoIo::begin();
         let mut status = self.status.lock();
-        while status.running {
+        // No message gets through while the driver of a refused device is being unbound.
+        while status.running
+            || (occasion == Occasion::Request
+                && self.fence.is_offline()
+                && !self.cancel.is_shut_down())
+        {
             if self.changed.wait_interruptible(&mut status) {
                 return Err(EINTR);
             }
@@ -549,7 +558,7 @@ impl Attester {
             return Err(EBUSY);
         }
         if self.fence.is_offline() {
-            // The driver is being unbound; no message gets through before that.
+            // What moves the fence makes up for it.
             return Err(EAGAIN);
         }
         status.running = true;
@@ -699,6 +708,7 @@ impl Attester {
                 let _ = self.attest_on(Occasion::Need);
             }
         }
+        self.notify_all();
     }
 
     /// Changes the policy of the device.
