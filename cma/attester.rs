@@ -448,7 +448,7 @@ impl Attester {
     }
 
     /// Cancels what runs, waits for its end, and lets nothing start any more.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(self: &Arc<Self>) {
         self.cancel();
         let mut status = self.status.lock();
         while status.running {
@@ -457,10 +457,7 @@ impl Attester {
         drop(status);
         let files = self.files.lock().take();
         drop(files);
-        // Drivers are nobody's concern any more.
-        if let Some(function) = self.function() {
-            self.fence.open(function);
-        }
+        self.enforce();
     }
 
     /// Drops the verdict, because the system suspends and the device may be another one after that.
@@ -694,8 +691,9 @@ impl Attester {
         let (policy, state) = (status.policy, status.verdict.state(self.resets()));
         drop(status);
         match (policy, state) {
-            // Removal unbinds the driver by itself.
-            _ if self.cancel.is_shut_down() => {}
+            // Drivers are nobody's concern any more. Not where it is shut down: a probe may want locks that are held
+            // there.
+            _ if self.cancel.is_shut_down() => self.fence.open(function),
             (Policy::Off | Policy::Audit, _) => self.fence.open(function),
             (Policy::Enforce, state) if state.is_authenticated() => self.fence.open(function),
             // There will be a verdict.

@@ -116,11 +116,28 @@ fn add(dev: *mut device) {
     }
 }
 
-/// Finds the functions that are there already.
-pub(crate) fn scan() {
-    // Nothing is removed while the bus is walked, or it could go unnoticed between walk and registration.
-    // SAFETY: The lock is released below.
-    unsafe { bindings::pci_lock_rescan_remove() };
+/// No function comes or goes while it lives.
+pub(crate) struct RescanLock(());
+
+impl RescanLock {
+    /// Waits for those that come or go now.
+    pub(crate) fn new() -> Self {
+        // SAFETY: The lock is released by `drop`.
+        unsafe { bindings::pci_lock_rescan_remove() };
+        Self(())
+    }
+}
+
+impl Drop for RescanLock {
+    fn drop(&mut self) {
+        // SAFETY: The lock was taken by `new`.
+        unsafe { bindings::pci_unlock_rescan_remove() };
+    }
+}
+
+/// Finds the functions that are there already. Without the lock, one that is removed meanwhile could go unnoticed
+/// between walk and registration.
+pub(crate) fn scan(_lock: &RescanLock) {
     // SAFETY: `visit` is called with devices of the bus.
     unsafe {
         bindings::bus_for_each_dev(
@@ -130,8 +147,6 @@ pub(crate) fn scan() {
             Some(visit),
         )
     };
-    // SAFETY: The lock was taken above.
-    unsafe { bindings::pci_unlock_rescan_remove() };
 }
 
 /// # Safety

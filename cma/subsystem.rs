@@ -10,7 +10,8 @@ use crate::{
     bindings,
     bus::{
         self,
-        Notifier, //
+        Notifier,
+        RescanLock, //
     },
     class::{
         Attributes,
@@ -402,11 +403,12 @@ pub(crate) struct Module {
     _cancel: CancelAll,
     // Nobody asks for what goes.
     _family: Family,
-    // Nothing is found any more before what was found is removed.
+    tsm: TsmWatch,
+    started: Started,
+    // After `started`: from then on it finds no subsystem.
     #[pin]
     notifier: Notifier,
     resets: Option<Resets>,
-    started: Started,
 }
 
 impl InPlaceModule for Module {
@@ -421,7 +423,7 @@ impl InPlaceModule for Module {
             resets: Resets::watch(&started.0),
             notifier <- Notifier::new(),
             _: {
-                bus::scan();
+                bus::scan(&RescanLock::new());
             },
         })
     }
@@ -509,6 +511,8 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
+        // A function that goes while nobody listens would not be let go of in time.
+        let _rescan = RescanLock::new();
         let global = SUBSYSTEM.lock().take();
         drop(global);
         self.0.remove_all();
