@@ -74,6 +74,9 @@ pub struct Config<'a> {
     pub drives: &'a [Drive],
     /// Virtual CPUs.
     pub cpus: usize,
+    /// Slots are in the hands of the kernel's PCIe hot-plug driver, not of the firmware's ACPI methods. Then they
+    /// tell of their links, too, without which a bus reset counts as failed.
+    pub native_hotplug: bool,
     /// Connect the console to this process's terminal.
     pub interactive: bool,
 }
@@ -291,6 +294,10 @@ fn arguments(config: &Config) -> Result<Vec<String>> {
     add("-cpu", "max".to_owned());
     add("-smp", config.cpus.to_string());
     add("-m", "1G".to_owned());
+    if config.native_hotplug {
+        let option = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off";
+        add("-global", option.to_owned());
+    }
     let flash = |options: &str, file: &str| format!("if=pflash,format=raw,{options}file={file}");
     add("-drive", flash("readonly=on,", FIRMWARE));
     add("-drive", flash("", &path("variables.fd")));

@@ -167,6 +167,7 @@ pub fn run(options: &Options) -> Result<bool> {
         drives: &drives,
         // TCG with more than one sometimes runs into half-patched kernel code (int3).
         cpus: 1,
+        native_hotplug: false,
         interactive: options.shell,
     })?;
     let mut deadline = from + LIMIT;

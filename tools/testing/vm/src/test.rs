@@ -69,6 +69,8 @@ struct Script {
     limit: Duration,
     /// In a guest of its own.
     alone: bool,
+    /// In one whose slots the kernel has control of.
+    native_hotplug: bool,
 }
 
 impl Script {
@@ -83,6 +85,7 @@ impl Script {
             name: name.to_string_lossy().into_owned(),
             limit: limit.unwrap_or(SCRIPT_LIMIT),
             alone: setting(&text, "guest") == Some("own"),
+            native_hotplug: setting(&text, "hotplug") == Some("native"),
             text,
         })
     }
@@ -172,6 +175,7 @@ fn boot(
         drives: &drives,
         // TCG with more than one sometimes runs into half-patched kernel code (int3).
         cpus: 1,
+        native_hotplug: scripts.iter().any(|script| script.native_hotplug),
         interactive: false,
     })?;
 
