@@ -408,9 +408,22 @@ impl Attester {
         }
     }
 
-    /// Whether the last attestation proved the device.
+    /// Whether the last attestation proved the device, which has not been without power since.
     pub(crate) fn is_authenticated(&self) -> bool {
-        self.status.lock().verdict.proof(self.resets()).is_some()
+        self.state(&self.status.lock()).is_authenticated()
+    }
+
+    /// What user space is told.
+    fn state(&self, status: &Status) -> State {
+        match status.verdict.state(self.resets()) {
+            // It will be attested when it has power again.
+            state if state.is_authenticated() && !self.has_power() => State::Stale,
+            state => state,
+        }
+    }
+
+    fn has_power(&self) -> bool {
+        self.function().is_none_or(Function::has_power)
     }
 
     fn resets(&self) -> u32 {
@@ -1026,7 +1039,7 @@ impl Attester {
         let leaf = proof.map(|proof| proof.authenticated.leaf_key());
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_STATE => {
-                writeln!(writer, "{}", status.verdict.state(resets).name())
+                writeln!(writer, "{}", self.state(&status).name())
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_REASON => match &status.verdict {
                 Verdict::Failed(failure) => writer.write_fmt(fmt!("{}\n", failure)),

@@ -382,9 +382,8 @@ unsafe extern "C" fn spdm_class_store(
 /// `dev` is a device of the PCI bus, `page` a page that may be written.
 #[no_mangle]
 unsafe extern "C" fn spdm_pci_authenticated_show(dev: *mut device, page: *mut c_char) -> isize {
-    let authenticated = subsystem::running()
-        .and_then(|subsystem| subsystem.find(dev))
-        .is_some_and(|attester| attester.is_authenticated());
+    let authenticated =
+        subsystem::running().is_some_and(|subsystem| subsystem.is_authenticated(dev));
     // SAFETY: By the contract.
     let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
     show(page, |writer| {

@@ -34,6 +34,9 @@ unsafe impl Sync for Function {}
 /// Configuration header of an endpoint, the only one with subsystem IDs.
 const HEADER_TYPE_NORMAL: u8 = bindings::PCI_HEADER_TYPE_NORMAL as u8;
 
+/// `PCI_D3cold`, a cast that bindgen does not evaluate.
+const D3COLD: bindings::pci_power_t = 4;
+
 impl Function {
     /// Takes a reference to the function that `dev` is part of.
     ///
@@ -89,6 +92,19 @@ impl Function {
         // SAFETY: `self.0` is valid by the type invariant; the field changes at any time.
         let state = unsafe { (&raw const (*self.as_raw()).error_state).read_volatile() };
         state == bindings::pci_channel_io_perm_failure
+    }
+
+    /// Whether the function is in its slot, as far as its config space tells.
+    pub(crate) fn is_present(&self) -> bool {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::pci_device_is_present(self.as_raw()) }
+    }
+
+    /// Whether the function has power. The PCI core takes one that it could not read once for one that has none.
+    pub(crate) fn has_power(&self) -> bool {
+        // SAFETY: `self.0` is valid by the type invariant; the field changes at any time.
+        let state = unsafe { (&raw const (*self.as_raw()).current_state).read_volatile() };
+        state != D3COLD || self.is_present()
     }
 
     /// Whether the PCI/TSM core attests the function.

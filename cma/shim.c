@@ -315,14 +315,44 @@ static struct kprobe spdm_restore = {
 	.pre_handler = spdm_restore_entry,
 };
 
+#if defined(CONFIG_PCIEAER) || defined(CONFIG_EEH) || defined(CONFIG_S390)
+static int spdm_recovery_entry(struct kprobe *kp, struct pt_regs *regs)
+{
+	struct pci_dev *pdev = (struct pci_dev *)regs_get_kernel_argument(regs, 0);
+	pci_ers_result_t result = (__force pci_ers_result_t)regs_get_kernel_argument(regs, 1);
+
+	/* Not before recovery has ended: in the middle of a reset the mailbox would not survive being used. */
+	if (result == PCI_ERS_RESULT_RECOVERED || result == PCI_ERS_RESULT_DISCONNECT)
+		spdm_reset_calls->restored(spdm_reset_data, &pdev->dev);
+	else
+		spdm_reset_calls->failing(spdm_reset_data, &pdev->dev);
+	return 0;
+}
+
+/*
+ * Recovery from an error resets a link, and leaves it to drivers to restore
+ * config space: a function without one, or whose recovery fails, would not be
+ * noticed. User space is told of each of them at begin and end, so listen
+ * there.
+ */
+static struct kprobe spdm_recovery = {
+	.symbol_name = "pci_uevent_ers",
+	.pre_handler = spdm_recovery_entry,
+};
+
+static struct kprobe *spdm_probes[] = { &spdm_restore, &spdm_recovery };
+#else
+static struct kprobe *spdm_probes[] = { &spdm_restore };
+#endif
+
 static int spdm_register_resets(void)
 {
-	return register_kprobe(&spdm_restore);
+	return register_kprobes(spdm_probes, ARRAY_SIZE(spdm_probes));
 }
 
 static void spdm_unregister_resets(void)
 {
-	unregister_kprobe(&spdm_restore);
+	unregister_kprobes(spdm_probes, ARRAY_SIZE(spdm_probes));
 }
 #else
 static int spdm_register_resets(void)

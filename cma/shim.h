@@ -70,6 +70,11 @@ struct spdm_reset_calls {
 	 * Must not sleep.
 	 */
 	void (*restored)(void *data, struct device *dev);
+	/*
+	 * Recovery from an error of the function begins; restored() follows.
+	 * Must not sleep.
+	 */
+	void (*failing)(void *data, struct device *dev);
 };
 
 /* A signature, for spdm_netlink_signature(). */

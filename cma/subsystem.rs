@@ -113,6 +113,43 @@ impl Subsystem {
         self.functions.lock().find(dev)
     }
 
+    /// Whether the function `dev` is authenticated, and still there.
+    pub(crate) fn is_authenticated(&self, dev: *mut device) -> bool {
+        let Some(attester) = self.find(dev) else {
+            return false;
+        };
+        if !attester.is_authenticated() {
+            return false;
+        }
+        let is_present = attester.function().is_some_and(Function::is_present);
+        if !is_present {
+            // It has gone without a word. What is there when it can be read again may be another device.
+            self.restored(dev);
+        }
+        is_present
+    }
+
+    /// Leaves functions to the PCI/TSM core that it attests now, and attests those that it does no more.
+    fn tsm_changed(&self) {
+        let rescan = RescanLock::new();
+        let mut n = 0;
+        while let Some(attester) = self.nth(n) {
+            match attester.function() {
+                Some(function) if function.has_tsm() => self.remove(function.as_device()),
+                _ => n = n.saturating_add(1),
+            }
+        }
+        bus::scan(&rescan);
+    }
+
+    /// An error of the function `dev` is being handled, which may come to a reset. [`Subsystem::restored`] follows.
+    /// Does not sleep.
+    fn failing(&self, dev: *mut device) {
+        if let Some(attester) = self.find(dev) {
+            attester.make_stale();
+        }
+    }
+
     /// The function `dev` was reset, or had no power: what it proved is no longer so. Does not sleep.
     fn restored(&self, dev: *mut device) {
         if let Some(attester) = self.find(dev) {
@@ -458,6 +495,7 @@ impl Drop for Resets {
 static RESET_CALLS: bindings::spdm_reset_calls = bindings::spdm_reset_calls {
     prepare: Some(reset_prepare),
     done: Some(reset_done),
+    failing: Some(failing),
     restored: Some(restored),
 };
 
@@ -479,6 +517,14 @@ unsafe extern "C" fn reset_done(data: *mut c_void, dev: *mut device) {
     if let Some(attester) = unsafe { &*data.cast::<Subsystem>() }.find(dev) {
         attester.resume();
     }
+}
+
+/// # Safety
+///
+/// `data` is a subsystem, `dev` a device of the PCI bus.
+unsafe extern "C" fn failing(data: *mut c_void, dev: *mut device) {
+    // SAFETY: By the contract.
+    unsafe { &*data.cast::<Subsystem>() }.failing(dev);
 }
 
 /// # Safety

@@ -36,7 +36,7 @@ pub(crate) enum State {
     Failed,
     /// The device has no means to prove anything.
     Unsupported,
-    /// Proven before the system slept, and by policy not attested since.
+    /// Proven before the system slept, and by policy not attested since; or before the device lost its power.
     Stale,
     /// The device is not attested, by policy.
     Off,

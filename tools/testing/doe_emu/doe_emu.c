@@ -188,7 +188,9 @@ static void doe_emu_reset(struct doe_emu_fn *fn)
 	cfg[(DOE_EMU_PM + PCI_PM_CTRL) / 4] = PCI_PM_CTRL_NO_SOFT_RESET;
 
 	cfg[DOE_EMU_EXP / 4] = (2 | PCI_EXP_TYPE_RC_END << 4) << 16 | PCI_CAP_ID_EXP;
-	cfg[(DOE_EMU_EXP + PCI_EXP_DEVCAP) / 4] = PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR;
+	/* With TEE-IO, so that a TSM could attest it, if there is one */
+	cfg[(DOE_EMU_EXP + PCI_EXP_DEVCAP) / 4] = PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR |
+						 PCI_EXP_DEVCAP_TEE;
 
 	cfg[DOE_EMU_DOE / 4] = 1 << 16 | PCI_EXT_CAP_ID_DOE;
 	if (fn->serial) {
@@ -255,6 +257,9 @@ static void doe_emu_answer(struct doe_emu_fn *fn, __le32 *rsp, u32 size)
 	fn->rsp = rsp;
 	fn->rsp_size = size;
 	fn->state = DOE_EMU_ANSWERED;
+	/* It comes too late */
+	if (fn->active & FAULT_SILENT)
+		return;
 	if (ktime_before(ktime_get(), fn->due))
 		hrtimer_start(&fn->timer, fn->due, HRTIMER_MODE_ABS_HARD);
 	else
@@ -334,7 +339,8 @@ static void doe_emu_go(struct doe_emu_fn *fn)
 	if (fn->active & FAULT_ERROR) {
 		fn->error = true;
 		fn->req_len = 0;
-	} else if (fn->active & (FAULT_SILENT | FAULT_UNPLUG)) {
+	} else if (fn->active & FAULT_UNPLUG ||
+		   (fn->active & (FAULT_SILENT | FAULT_LATE)) == FAULT_SILENT) {
 		fn->state = DOE_EMU_SILENT;
 	} else if (type == DOE_EMU_DISCOVERY) {
 		doe_emu_discovery(fn);
@@ -352,6 +358,8 @@ static void doe_emu_write_ctrl(struct doe_emu_fn *fn, u32 val)
 	if (val & PCI_DOE_CTRL_ABORT) {
 		if (fn->active & FAULT_IGNORE_ABORT)
 			return;
+		if (fn->active & FAULT_LATE && fn->state == DOE_EMU_ANSWERED)
+			fn->stale = fn->rsp_size;
 		doe_emu_idle(fn);
 		fn->error = false;
 		fn->aborts++;
@@ -747,6 +755,9 @@ static ssize_t plugged_store(struct device *dev, struct device_attribute *attr,
 		pci_bus_add_devices(doe_emu_bridge->bus);
 	} else {
 		pdev = pci_get_slot(doe_emu_bridge->bus, fn->devfn);
+		/* As a hot-plug driver does that has lost the link */
+		if (pdev && !fn->present)
+			xchg(&pdev->error_state, pci_channel_io_perm_failure);
 		if (pdev)
 			pci_stop_and_remove_bus_device(pdev);
 		pci_dev_put(pdev);
@@ -756,6 +767,30 @@ static ssize_t plugged_store(struct device *dev, struct device_attribute *attr,
 	return count;
 }
 static DEVICE_ATTR_RW(plugged);
+
+/* Take the power of a function that is suspended, or give it back: what the platform does in D3cold */
+static ssize_t cold_store(struct device *dev, struct device_attribute *attr,
+			  const char *buf, size_t count)
+{
+	struct doe_emu_fn *fn = doe_emu_from_dev(dev);
+	struct pci_dev *pdev;
+	ssize_t ret = count;
+	bool cold;
+
+	if (kstrtobool(buf, &cold))
+		return -EINVAL;
+
+	pdev = pci_get_slot(doe_emu_bridge->bus, fn->devfn);
+	if (!pdev || pdev->current_state < PCI_D3hot) {
+		ret = -EBUSY;
+	} else {
+		doe_emu_set_present(fn, !cold);
+		pdev->current_state = PCI_D3cold;
+	}
+	pci_dev_put(pdev);
+	return ret;
+}
+static DEVICE_ATTR_WO(cold);
 
 static ssize_t fault_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -837,6 +872,7 @@ static struct attribute *doe_emu_attrs[] = {
 	&dev_attr_address.attr,
 	&dev_attr_present.attr,
 	&dev_attr_plugged.attr,
+	&dev_attr_cold.attr,
 	&dev_attr_serial.attr,
 	&dev_attr_fault.attr,
 	&dev_attr_fault_code.attr,

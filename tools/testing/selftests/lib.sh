@@ -182,6 +182,7 @@ driver_of() {
 # What a write to `authenticated` may fail with, in the words of the C library.
 EBUSY='Device or resource busy'
 EINVAL='Invalid argument'
+EIO='Input/output error'
 EKEYEXPIRED='Key has expired'
 EKEYREJECTED='Key was rejected by service'
 ENODEV='No such device'
@@ -377,6 +378,58 @@ needs_pm_test() {
 	ktap_set_plan 1
 	ktap_test_skip "this kernel has no $1 in $2, or no test of it"
 	ktap_finished
+}
+
+# --- Emulated mailboxes (doe_emu/README.rst) ----------------------------------------------------
+
+# An emulated mailbox N is the function 10000:00:0N.0, and device N of a responder in this guest.
+emulated() {
+	echo "10000:00:0$1.0"
+}
+
+# ask LINE: the responder in this guest; the answer is in $line.
+ask() {
+	echo "$*" >&4
+	IFS= read -r line <&5
+	case $line in error*) echo "# $* gives $line" ;; esac
+}
+
+# needs_emulation: this script is for a guest that has them.
+needs_emulation() {
+	[ -e /modules/doe_emu.ko ] && [ -e /bin/spdm-responder ] && return
+	ktap_set_plan 1
+	ktap_test_skip 'there is no test module, or no responder in the guest'
+	ktap_finished
+}
+
+# emulate N: so many, served by a responder whose root is in .cma. $line is "ready" if it is there. Not all of them may
+# have been found yet.
+emulate() {
+	insmod /modules/doe_emu.ko "devices=$1" plugged=0
+	[ -p /tmp/in ] || mkfifo /tmp/in /tmp/out
+	devices=
+	number=0
+	while [ $number -lt "$1" ]; do
+		devices="$devices --device /dev/doe_emu$number"
+		number=$((number + 1))
+	done
+	# shellcheck disable=SC2086 # They are words.
+	spdm-responder doe-emu $devices --pki /tmp/pki --set 'asym=ecdsa-p256 hash=sha256' --control-stdin \
+		</tmp/in >/tmp/out 2>/tmp/responder.log &
+	server=$!
+	exec 4>/tmp/in 5</tmp/out
+	until [ "$line" = ready ]; do IFS= read -r line <&5 || break; done
+	add_root /tmp/pki/roots/ecdsa-p256.der >/dev/null
+	for file in /sys/class/misc/doe_emu*/present; do echo 1 >"$file"; done
+	echo 1 >/sys/bus/pci/rescan
+}
+
+# end_emulation: they go, with their responder.
+end_emulation() {
+	exec 4>&- 5<&-
+	kill "$server"
+	wait "$server" 2>/dev/null
+	rmmod doe_emu
 }
 
 # --- Module and keyring ------------------------------------------------------------------------
