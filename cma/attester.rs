@@ -556,6 +556,14 @@ impl Attester {
         if status.policy == Policy::Off {
             return Err(EPERM);
         }
+        if self.function().is_some_and(Function::has_tsm) {
+            // It has come since the device was found, and negotiates with the device itself.
+            let dropped = core::mem::replace(&mut status.verdict, Verdict::Off);
+            self.changed.notify_all();
+            drop(status);
+            drop(dropped);
+            return Err(EOPNOTSUPP);
+        }
         if occasion == Occasion::Need
             && status.verdict.state(self.resets()) != State::Pending
             && !(self.root_added.load(Acquire) && status.report.untrusted_slots != 0)

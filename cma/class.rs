@@ -254,12 +254,7 @@ impl Attributes {
 impl Drop for Attributes {
     fn drop(&mut self) {
         // SAFETY: By the type invariant. This waits for every reader and writer of the attributes.
-        unsafe {
-            bindings::device_remove_groups(
-                as_raw(&self.0),
-                (&raw mut bindings::spdm_pci_groups).cast(),
-            )
-        };
+        unsafe { bindings::spdm_pci_remove_groups(as_raw(&self.0)) };
     }
 }
 

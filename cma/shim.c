@@ -202,6 +202,19 @@ const struct attribute_group *spdm_pci_groups[] = {
 	NULL
 };
 
+/* Remove what spdm_pci_groups added, unless the PCI/TSM core has put its own in that place. */
+void spdm_pci_remove_groups(struct device *dev)
+{
+	struct kernfs_node *kn;
+	bool ours;
+
+	kn = kernfs_find_and_get(dev->kobj.sd, dev_attr_authenticated.attr.name);
+	ours = kn && kn->priv == &dev_attr_authenticated.attr;
+	kernfs_put(kn);
+	if (ours)
+		device_remove_groups(dev, spdm_pci_groups);
+}
+
 /* Whether the PCI/TSM core attests the function and has its own attributes for that. */
 bool spdm_pci_has_tsm(struct pci_dev *pdev)
 {
@@ -378,6 +391,64 @@ void spdm_unwatch_resets(void)
 {
 	spdm_unregister_resets();
 }
+
+#ifdef CONFIG_KRETPROBES
+static void spdm_review_tsm(struct work_struct *work)
+{
+	spdm_tsm_changed();
+}
+
+static DECLARE_WORK(spdm_tsm_work, spdm_review_tsm);
+
+/* Whether it is of no interest. */
+static int spdm_group_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	const struct attribute_group *group = (void *)regs_get_kernel_argument(regs, 1);
+
+	return !group->name || strcmp(group->name, "tsm");
+}
+
+static int spdm_group_updated(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	schedule_work(&spdm_tsm_work);
+	return 0;
+}
+
+/*
+ * When a TSM registers, or connects to a device, the PCI/TSM core shows its
+ * attributes: first "authenticated", in place of ours, then this group.
+ */
+static struct kretprobe spdm_tsm_probe = {
+	.kp.symbol_name = "sysfs_update_group",
+	.entry_handler = spdm_group_entry,
+	.handler = spdm_group_updated,
+};
+static bool spdm_tsm_watched;
+
+/* Have spdm_tsm_changed() called when functions get a group "tsm", or lose it. */
+void spdm_watch_tsm(void)
+{
+	spdm_tsm_watched = !register_kretprobe(&spdm_tsm_probe);
+	if (!spdm_tsm_watched)
+		pr_warn("spdm: no kretprobe: a TSM that registers later is noticed late\n");
+}
+
+/* Undo spdm_watch_tsm(); waits for calls that run. */
+void spdm_unwatch_tsm(void)
+{
+	if (spdm_tsm_watched)
+		unregister_kretprobe(&spdm_tsm_probe);
+	cancel_work_sync(&spdm_tsm_work);
+}
+#else
+void spdm_watch_tsm(void)
+{
+}
+
+void spdm_unwatch_tsm(void)
+{
+}
+#endif
 
 static char *policy = IS_ENABLED(CONFIG_SPDM_POLICY_ENFORCE) ? "enforce" :
 		      IS_ENABLED(CONFIG_SPDM_POLICY_OFF) ? "off" : "audit";

@@ -105,6 +105,7 @@ struct spdm_file;
 extern const struct attribute_group *spdm_groups[];
 extern const struct attribute_group *spdm_class_groups[];
 extern const struct attribute_group *spdm_pci_groups[];
+void spdm_pci_remove_groups(struct device *dev);
 bool spdm_pci_has_tsm(struct pci_dev *pdev);
 void spdm_pci_resume(struct pci_dev *pdev);
 void spdm_pci_release(struct pci_dev *pdev);
@@ -118,6 +119,8 @@ bool spdm_takes_measurements(void);
 enum spdm_signatures spdm_signature_preference(void);
 int spdm_watch_resets(const struct spdm_reset_calls *calls, void *data);
 void spdm_unwatch_resets(void);
+void spdm_watch_tsm(void);
+void spdm_unwatch_tsm(void);
 void spdm_enable_async_suspend(struct device *dev);
 unsigned int spdm_noio_save(void);
 void spdm_noio_restore(unsigned int flags);
@@ -160,6 +163,7 @@ void *spdm_evidence_open(const char *name, const u8 *nonce, struct device **pare
 const u8 *spdm_evidence_get(const void *evidence, u32 type, size_t *len);
 void spdm_evidence_close(void *evidence);
 int spdm_pci_authenticate(struct device *dev);
+void spdm_tsm_changed(void);
 bool spdm_is_sealed(void);
 void spdm_seal(void);
 

@@ -459,6 +459,7 @@ impl InPlaceModule for Module {
             _family: Family::register()?,
             resets: Resets::watch(&started.0),
             notifier <- Notifier::new(),
+            tsm: TsmWatch::new(),
             _: {
                 bus::scan(&RescanLock::new());
             },
@@ -533,6 +534,33 @@ unsafe extern "C" fn failing(data: *mut c_void, dev: *mut device) {
 unsafe extern "C" fn restored(data: *mut c_void, dev: *mut device) {
     // SAFETY: By the contract.
     unsafe { &*data.cast::<Subsystem>() }.restored(dev);
+}
+
+/// Learns of functions that the PCI/TSM core takes or gives back, while it lives.
+struct TsmWatch(());
+
+impl TsmWatch {
+    fn new() -> Self {
+        // What is missed is noticed when a function is to be attested.
+        // SAFETY: No requirements; `drop` undoes it.
+        unsafe { bindings::spdm_watch_tsm() };
+        Self(())
+    }
+}
+
+impl Drop for TsmWatch {
+    fn drop(&mut self) {
+        // SAFETY: `new` began it.
+        unsafe { bindings::spdm_unwatch_tsm() };
+    }
+}
+
+/// The PCI/TSM core has taken functions, or given them back. Called by shim.c.
+#[no_mangle]
+extern "C" fn spdm_tsm_changed() {
+    if let Some(subsystem) = running() {
+        subsystem.tsm_changed();
+    }
 }
 
 /// Cancels all attestations when it is dropped.
