@@ -124,6 +124,7 @@ help:
 	@echo "  coverage         - which lines the unit tests run"
 	@echo "  tools            - build spdmctl, which shows and verifies what the kernel found out"
 	@echo "  fuzz             - fuzz TARGET, or every target, for TIME seconds each"
+	@echo "  stress           - all that can happen to a device at random, for TIME seconds, from SEED"
 	@echo "  faults           - list the values of FAULT"
 	@echo "  clean-cache      - remove what run and test have prepared"
 	@echo "README.rst has the options."

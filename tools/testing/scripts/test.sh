@@ -116,6 +116,8 @@ guest() {
 	for program in spdm-responder mctpcfg spdmctl; do
 		set -- "$@" --extra "/run/spdm/in-guest/$program"
 	done
+	[ -z "${STRESS_TIME:-}" ] || set -- "$@" --setting "time=$STRESS_TIME" --more-time "$STRESS_TIME"
+	[ -z "${SEED:-}" ] || set -- "$@" --setting "seed=$SEED"
 	[ "${#list[@]}" -gt 0 ] || [[ " $* " == *' --kunit '* ]] || return 0
 	inside /run/spdm/vm test --name "$name" --responder-program /run/spdm/spdm-responder \
 		--pki /cache/pki --directory /run/spdm/guest "$@" ${list[@]+"${list[@]}"} ||

@@ -58,6 +58,12 @@ pub struct Options {
     /// Modules (*.ko) and programs that the scripts use; in the guest's /modules and /bin.
     #[arg(long)]
     extra: Vec<PathBuf>,
+    /// `NAME=VALUE` for the scripts, on the guest's command line as `selftest.NAME=VALUE`.
+    #[arg(long)]
+    setting: Vec<String>,
+    /// Seconds that the scripts may take longer than they say.
+    #[arg(long, default_value_t = 0)]
+    more_time: u64,
     /// The scripts.
     scripts: Vec<PathBuf>,
 }
@@ -167,11 +173,16 @@ fn boot(
         &options.extra,
         &Job::Selftests(&texts),
     )?;
+    let mut append = "oops=panic softlockup_panic=0 log_buf_len=4M".to_owned();
+    for setting in &options.setting {
+        append.push_str(" selftest.");
+        append.push_str(setting);
+    }
     let mut guest = Guest::start(&Config {
         directory: &directory,
         kernel: &common.kernel,
         initramfs: &initramfs,
-        append: "oops=panic softlockup_panic=0 log_buf_len=4M",
+        append: &append,
         drives: &drives,
         // TCG with more than one sometimes runs into half-patched kernel code (int3).
         cpus: 1,
@@ -206,7 +217,8 @@ fn boot(
                     "begin" => {
                         running = scripts.get(done).filter(|script| script.name == rest);
                         let script = running.with_context(|| format!("unexpected {line}"))?;
-                        deadline = Instant::now() + script.limit;
+                        deadline =
+                            Instant::now() + script.limit + Duration::from_secs(options.more_time);
                         results.begin();
                         // Each script finds the responders as they were.
                         responder.control("reset all").or_else(error)
