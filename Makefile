@@ -121,6 +121,7 @@ help:
 	@echo "  in-tree          - put the tree into the kernel source KERNEL_SRC as drivers/spdm"
 	@echo "  run              - attest an emulated drive on the stock kernel"
 	@echo "  test             - run all tests, or those whose name contains T"
+	@echo "  bench            - measure attestations on the stock kernel"
 	@echo "  coverage         - which lines the unit tests run"
 	@echo "  tools            - build spdmctl, which shows and verifies what the kernel found out"
 	@echo "  fuzz             - fuzz TARGET, or every target, for TIME seconds each"

@@ -19,6 +19,7 @@ const INIT: &str = include_str!("../guest/init");
 const RUN: &str = include_str!("../guest/run");
 const SELFTESTS: &str = include_str!("../guest/selftests");
 const LIB: &str = include_str!("../../selftests/lib.sh");
+const BENCH: &str = include_str!("../../bench/common.sh");
 
 /// Modules for a kernel that has not everything built in.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub enum Job<'a> {
     Run,
     /// Run these scripts: name and text.
     Selftests(&'a [(String, String)]),
+    /// Run this script, which takes measurements: name and text.
+    Bench(&'a (String, String)),
 }
 
 /// Makes the file system: busybox, keyctl, modules in the order in which they are inserted, root
@@ -62,15 +65,10 @@ pub fn build(
     archive.file("/lib.sh", 0o644, LIB.as_bytes());
     match job {
         Job::Run => archive.file("/job", 0o755, RUN.as_bytes()),
-        Job::Selftests(scripts) => {
-            archive.file("/job", 0o755, SELFTESTS.as_bytes());
-            let mut names = String::new();
-            for (name, text) in *scripts {
-                archive.file(&format!("/selftests/{name}.sh"), 0o755, text.as_bytes());
-                names.push_str(name);
-                names.push('\n');
-            }
-            archive.file("/selftests/list", 0o644, names.as_bytes());
+        Job::Selftests(list) => scripts(&mut archive, list),
+        Job::Bench(script) => {
+            archive.file("/bench.sh", 0o644, BENCH.as_bytes());
+            scripts(&mut archive, std::slice::from_ref(*script));
         }
     }
     for (name, certificate) in roots {
@@ -99,6 +97,18 @@ pub fn build(
         add_modules(&mut archive, modules, "nvme", &["nvme"])?;
     }
     Ok(archive.finish())
+}
+
+/// Adds scripts, and the job that runs them one after the other.
+fn scripts(archive: &mut Archive, scripts: &[(String, String)]) {
+    archive.file("/job", 0o755, SELFTESTS.as_bytes());
+    let mut names = String::new();
+    for (name, text) in scripts {
+        archive.file(&format!("/selftests/{name}.sh"), 0o755, text.as_bytes());
+        names.push_str(name);
+        names.push('\n');
+    }
+    archive.file("/selftests/list", 0o644, names.as_bytes());
 }
 
 fn busybox(archive: &mut Archive) -> Result<()> {

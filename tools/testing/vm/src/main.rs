@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Boots guests under QEMU: `vm run` attests drives and reports, `vm test` runs the kernel
-//! selftests. Called by the scripts beside it, which prepare what it boots.
+//! selftests, `vm bench` takes measurements. Called by the scripts beside it, which prepare what it boots.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cpio;
 mod guest;
 mod image;
 mod report;
 mod responder;
 mod run;
+mod samples;
+mod size;
 mod splat;
 mod test;
 
@@ -47,9 +50,11 @@ enum Command {
     Run(run::Options),
     /// Run selftests.
     Test(test::Options),
+    /// Take measurements.
+    Bench(bench::Options),
 }
 
-/// What both need.
+/// What all need.
 #[derive(Args)]
 struct Common {
     /// The kernel image.
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),
+        Command::Bench(options) => bench::bench(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

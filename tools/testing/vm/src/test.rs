@@ -68,11 +68,14 @@ pub struct Options {
     scripts: Vec<PathBuf>,
 }
 
-/// A selftest.
-struct Script {
-    name: String,
-    text: String,
-    limit: Duration,
+/// A script that runs in a guest.
+pub struct Script {
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+    /// How long it may run.
+    pub limit: Duration,
     /// In a guest of its own.
     alone: bool,
     /// In one whose slots the kernel has control of.
@@ -80,7 +83,12 @@ struct Script {
 }
 
 impl Script {
-    fn read(path: &PathBuf) -> Result<Script> {
+    /// Reads a script, and the settings at its head.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or a setting makes no sense.
+    pub fn read(path: &PathBuf) -> Result<Script> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let name = path.file_stem().context("a script has a name")?;
         let limit = setting(&text, "timeout")
