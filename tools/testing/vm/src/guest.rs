@@ -48,8 +48,8 @@ const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 /// What the guest says first on its control port.
 const HELLO: &str = "hello";
 
-/// Size of an emulated drive in bytes.
-const DRIVE_SIZE: usize = 4 << 20;
+/// Bytes at the beginning of an emulated drive that say what they are; zeroes follow.
+const CONTENT_SIZE: usize = 4 << 20;
 
 /// An emulated NVMe drive behind a root port of its own: drive `n` is `0000:(n+1):00.0`.
 #[derive(Clone)]
@@ -72,10 +72,15 @@ pub struct Config<'a> {
     pub append: &'a str,
     /// The drives.
     pub drives: &'a [Drive],
+    /// Their size in MiB.
+    pub drive_size: u64,
+    /// The machine was on before: what was on its drives is still there, and its log goes on.
+    pub again: bool,
     /// Virtual CPUs.
     pub cpus: usize,
     /// Slots are in the hands of the kernel's PCIe hot-plug driver, not of the firmware's ACPI methods. Then they
-    /// tell of their links, too, without which a bus reset counts as failed.
+    /// tell of their links, too, without which a bus reset counts as failed; and no ACPI method describes the drives of
+    /// the boot before to an image that is restored with others.
     pub native_hotplug: bool,
     /// Connect the console to this process's terminal.
     pub interactive: bool,
@@ -143,7 +148,12 @@ impl Guest {
         let accepted = (|| {
             if !config.interactive {
                 let console = accept(&console, &mut qemu)?;
-                let log = File::create(path("console.log"))?;
+                let log = File::options()
+                    .create(true)
+                    .write(true)
+                    .append(config.again)
+                    .truncate(!config.again)
+                    .open(path("console.log"))?;
                 forward(console, Some(log), None, Event::Console, sender.clone());
             }
             let control = accept(&control, &mut qemu)?;
@@ -210,9 +220,10 @@ impl Guest {
     ///
     /// If there is no such drive, or it is there already.
     pub fn add_drive(&mut self, n: usize) -> Result<()> {
-        let drive = self.drives.get(n).context("no such drive")?;
+        let drive = self.drives.get_mut(n).context("no such drive")?;
         let arguments = device(n, drive);
         self.monitor.execute("device_add", arguments)?;
+        drive.present = true;
         Ok(())
     }
 
@@ -222,9 +233,16 @@ impl Guest {
     ///
     /// If there is no such drive, or it is not in its slot.
     pub fn remove_drive(&mut self, n: usize) -> Result<()> {
+        let drive = self.drives.get_mut(n).context("no such drive")?;
         self.monitor
             .execute("device_del", json!({ "id": format!("nvme{n}") }))?;
+        drive.present = false;
         Ok(())
+    }
+
+    /// The drives, and which of them are in their slots.
+    pub fn drives(&self) -> &[Drive] {
+        &self.drives
     }
 
     /// Waits for QEMU to end by itself after the guest has powered off.
@@ -250,8 +268,8 @@ impl Drop for Guest {
 /// The content of drive `n`: each sector says which one it is, so that what is read can be told
 /// from what another drive or another sector would give.
 pub fn drive_content(n: usize) -> Vec<u8> {
-    let mut content = Vec::with_capacity(DRIVE_SIZE);
-    for sector in 0..DRIVE_SIZE / 512 {
+    let mut content = Vec::with_capacity(CONTENT_SIZE);
+    for sector in 0..CONTENT_SIZE / 512 {
         let mut line = format!("drive {n} sector {sector} ").into_bytes();
         let filler = b'a' + (sector.wrapping_mul(31).wrapping_add(n) % 26) as u8;
         line.resize(511, filler);
@@ -333,7 +351,11 @@ fn arguments(config: &Config) -> Result<Vec<String>> {
     }
     for (n, drive) in config.drives.iter().enumerate() {
         let disk = path(&format!("disk{n}"));
-        fs::write(&disk, drive_content(n)).with_context(|| disk.clone())?;
+        if !config.again {
+            fs::write(&disk, drive_content(n)).with_context(|| disk.clone())?;
+            let file = File::options().write(true).open(&disk)?;
+            file.set_len(config.drive_size << 20)?;
+        }
         add(
             "-blockdev",
             format!("driver=raw,node-name=disk{n},file.driver=file,file.filename={disk}"),

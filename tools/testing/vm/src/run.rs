@@ -165,6 +165,8 @@ pub fn run(options: &Options) -> Result<bool> {
         initramfs: &initramfs,
         append: if options.shell { "spdm.shell" } else { "" },
         drives: &drives,
+        drive_size: 4,
+        again: false,
         // TCG with more than one sometimes runs into half-patched kernel code (int3).
         cpus: 1,
         native_hotplug: false,

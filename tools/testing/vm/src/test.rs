@@ -20,6 +20,7 @@ use crate::{
 };
 use anyhow::{
     bail,
+    ensure,
     Context,
     Result, //
 };
@@ -43,6 +44,8 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(60);
 const RESPONDERS: u16 = 5;
 const WITHOUT_DOE: usize = 2;
 const PRESENT: usize = 3;
+/// Their size in MiB, if the script does not say otherwise with `# drives: MIB`.
+const DRIVE_SIZE: u64 = 4;
 
 /// Options of `vm test`.
 #[derive(Args)]
@@ -78,6 +81,8 @@ pub struct Script {
     pub limit: Duration,
     /// In a guest of its own.
     alone: bool,
+    /// How large its drives are, if it is alone.
+    drive_size: u64,
     /// In one whose slots the kernel has control of.
     native_hotplug: bool,
 }
@@ -95,10 +100,15 @@ impl Script {
             .map(|value| value.parse().map(Duration::from_secs))
             .transpose()
             .with_context(|| format!("timeout of {}", path.display()))?;
+        let drive_size = setting(&text, "drives")
+            .map(str::parse)
+            .transpose()
+            .with_context(|| format!("drives of {}", path.display()))?;
         Ok(Script {
             name: name.to_string_lossy().into_owned(),
             limit: limit.unwrap_or(SCRIPT_LIMIT),
             alone: setting(&text, "guest") == Some("own"),
+            drive_size: drive_size.unwrap_or(DRIVE_SIZE),
             native_hotplug: setting(&text, "hotplug") == Some("native"),
             text,
         })
@@ -186,17 +196,25 @@ fn boot(
         append.push_str(" selftest.");
         append.push_str(setting);
     }
-    let mut guest = Guest::start(&Config {
-        directory: &directory,
-        kernel: &common.kernel,
-        initramfs: &initramfs,
-        append: &append,
-        drives: &drives,
-        // TCG with more than one sometimes runs into half-patched kernel code (int3).
-        cpus: 1,
-        native_hotplug: scripts.iter().any(|script| script.native_hotplug),
-        interactive: false,
-    })?;
+    let alone = scripts.first().filter(|script| script.alone);
+    let drive_size = alone.map_or(DRIVE_SIZE, |script| script.drive_size);
+    let start = |drives: &[Drive], resume: Option<&str>| {
+        Guest::start(&Config {
+            directory: &directory,
+            kernel: &common.kernel,
+            initramfs: &initramfs,
+            append: &format!("{append} {}", resume.unwrap_or_default()),
+            drives,
+            drive_size,
+            again: resume.is_some(),
+            // TCG with more than one sometimes runs into half-patched kernel code (int3).
+            cpus: 1,
+            native_hotplug: scripts.iter().any(|script| script.native_hotplug),
+            interactive: false,
+        })
+    };
+    let mut guest = start(&drives, None)?;
+    let mut plans = Plans::default();
 
     let kunit = options.kunit && number == 0;
     let mut suite = String::new();
@@ -213,15 +231,20 @@ fn boot(
                 if kunit && running.is_none() && done == 0 {
                     kunit_line(&line, &mut suite, results);
                 }
+                for order in plans.told_by(&line) {
+                    let answer = obey(&order, &mut responder, &mut guest);
+                    results.note(&format!("{order}: {}", answer.or_else(error)?));
+                }
             }
             Event::Control(line) => {
                 let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
                 let answer = match word {
-                    "responder" => responder.control(rest).or_else(error),
-                    "monitor" => guest.monitor(rest).map(or_ok).or_else(error),
-                    "drive" => drive(&mut guest, rest)
-                        .map(|()| "ok".to_owned())
-                        .or_else(error),
+                    "responder" | "monitor" | "drive" => {
+                        obey(&line, &mut responder, &mut guest).or_else(error)
+                    }
+                    "when" | "off" | "hibernate" => {
+                        plans.make(word, rest).map(or_ok).or_else(error)
+                    }
                     "begin" => {
                         running = scripts.get(done).filter(|script| script.name == rest);
                         let script = running.with_context(|| format!("unexpected {line}"))?;
@@ -251,6 +274,23 @@ fn boot(
                     _ => Ok(format!("error: unknown word {word}")),
                 }?;
                 guest.answer(&answer)?;
+            }
+            // It has written its image: it is started again, with what has been done to its devices meanwhile.
+            Event::Ended if plans.resume.is_some() => {
+                guest.wait(Duration::from_secs(20));
+                let mut drives = guest.drives().to_vec();
+                for order in plans.off.drain(..) {
+                    match order.split_once(' ') {
+                        Some(("responder", line)) => {
+                            let answer = responder.control(line)?;
+                            ensure!(answer == "ok", "{order}: {answer}");
+                        }
+                        _ => place(&mut drives, &order)?,
+                    }
+                }
+                let resume = plans.resume.take();
+                drop(guest);
+                guest = start(&drives, resume.as_deref())?;
             }
             Event::Ended => {
                 let name = running.map_or("boot", |script| &script.name);
@@ -290,6 +330,63 @@ fn or_ok(text: String) -> String {
     } else {
         text
     }
+}
+
+/// What a script wants to be done when it cannot say so.
+#[derive(Default)]
+struct Plans {
+    /// Text of a line of the console, and an order for that moment.
+    when: Vec<(String, String)>,
+    /// The guest is about to power off, and has to be started with this on its command line.
+    resume: Option<String>,
+    /// Orders for the time when it is off.
+    off: Vec<String>,
+}
+
+impl Plans {
+    /// `when TEXT then ORDER`, `off ORDER`, `hibernate WORDS`, or `hibernate` if it is not to be after all.
+    fn make(&mut self, word: &str, rest: &str) -> Result<String> {
+        match word {
+            "when" => {
+                let (text, order) = rest.split_once(" then ").context("when TEXT then ORDER")?;
+                self.when.push((text.to_owned(), order.to_owned()));
+            }
+            "off" => self.off.push(rest.to_owned()),
+            _ => self.resume = Some(rest.to_owned()).filter(|words| !words.is_empty()),
+        }
+        Ok(String::new())
+    }
+
+    /// The orders whose time has come with this line of the console.
+    fn told_by(&mut self, line: &str) -> Vec<String> {
+        let when = std::mem::take(&mut self.when).into_iter();
+        let (due, left): (Vec<_>, Vec<_>) = when.partition(|(text, _)| line.contains(text));
+        self.when = left;
+        due.into_iter().map(|(_, order)| order).collect()
+    }
+}
+
+/// `responder LINE`, `monitor COMMAND`, `drive add|remove N`, or `wake`, which comes to the guest on its control port.
+fn obey(order: &str, responder: &mut Responder, guest: &mut Guest) -> Result<String> {
+    let (word, rest) = order.split_once(' ').unwrap_or((order, ""));
+    match word {
+        "responder" => responder.control(rest),
+        "monitor" => guest.monitor(rest).map(or_ok),
+        "drive" => drive(guest, rest).map(|()| "ok".to_owned()),
+        "wake" => guest.answer(word).map(|()| "ok".to_owned()),
+        _ => bail!("unknown order {order}"),
+    }
+}
+
+/// `drive add|remove N` while the guest is off.
+fn place(drives: &mut [Drive], order: &str) -> Result<()> {
+    let (verb, n) = match order.split(' ').collect::<Vec<_>>()[..] {
+        ["drive", verb, n] => (verb, n.parse::<usize>()?),
+        _ => bail!("unknown order {order}"),
+    };
+    let drive = drives.get_mut(n).context("no such drive")?;
+    drive.present = verb == "add";
+    Ok(())
 }
 
 /// `add N` or `remove N`.
@@ -430,6 +527,44 @@ mod tests {
         assert_eq!(setting(text, "timeout"), Some("300"));
         assert_eq!(setting(text, "guest"), Some("own"));
         assert_eq!(setting(text, "drives"), None);
+    }
+
+    #[test]
+    fn orders_wait_for_their_line() {
+        let mut plans = Plans::default();
+        for order in ["responder set 0 key=7", "wake"] {
+            plans
+                .make("when", &format!("PM: idle then {order}"))
+                .expect("it is well formed");
+        }
+        assert!(plans.told_by("PM: awake").is_empty());
+        let orders = plans.told_by("[ 1.0] PM: idle");
+        assert_eq!(orders, ["responder set 0 key=7", "wake"]);
+        assert!(plans.told_by("[ 2.0] PM: idle").is_empty());
+        assert!(plans.make("when", "idle: wake").is_err());
+    }
+
+    #[test]
+    fn hibernation_can_be_called_off() {
+        let mut plans = Plans::default();
+        plans.make("hibernate", "resume=x").expect("it is a plan");
+        assert_eq!(plans.resume.as_deref(), Some("resume=x"));
+        plans.make("hibernate", "").expect("it is none");
+        assert_eq!(plans.resume, None);
+    }
+
+    #[test]
+    fn drives_come_and_go_while_the_guest_is_off() {
+        let mut drives = vec![Drive {
+            responder: None,
+            present: true,
+        }];
+        place(&mut drives, "drive remove 0").expect("it is there");
+        assert!(!drives[0].present);
+        place(&mut drives, "drive add 0").expect("it is there");
+        assert!(drives[0].present);
+        assert!(place(&mut drives, "drive add 1").is_err());
+        assert!(place(&mut drives, "monitor quit").is_err());
     }
 
     fn results() -> Results {
