@@ -6,10 +6,6 @@
 # shellcheck source=tools/testing/selftests/lib.sh
 . /lib.sh
 
-is_gone() {
-	[ ! -e "/sys/bus/pci/devices/$(bdf "$1")" ] && [ ! -e "/sys/class/spdm/pci-$(bdf "$1")" ]
-}
-
 # rescan: finds what was removed by software.
 rescan() {
 	echo 1 >/sys/bus/pci/rescan

@@ -372,12 +372,193 @@ sleep_and_wake() {
 	echo mem >/sys/power/state
 }
 
-# needs_pm_test WORD FILE: this script is for a kernel that offers WORD in FILE, and has a test of it (pm_test).
-needs_pm_test() {
-	grep -qw "$1" "$2" && [ -e /sys/power/pm_test ] && return
-	ktap_set_plan 1
-	ktap_test_skip "this kernel has no $1 in $2, or no test of it"
-	ktap_finished
+# idle_and_wake [ORDER...]: the system suspends to idle. When it does, which it says on its console, the host carries
+# out the orders, and then sends something to the control port, which wakes it.
+idle_and_wake() {
+	echo s2idle >/sys/power/mem_sleep
+	echo N >/sys/module/printk/parameters/console_suspend
+	echo 1 >/sys/power/pm_debug_messages
+	read -r level rest </proc/sys/kernel/printk
+	echo 8 >/proc/sys/kernel/printk
+	echo enabled >/sys/class/tty/ttyS1/power/wakeup
+	for order in "$@" wake; do
+		host "when PM: suspend-to-idle then $order" >/dev/null
+	done
+	line=
+	echo mem >/sys/power/state && IFS= read -r line <&3
+	echo "$level" >/proc/sys/kernel/printk
+	echo 0 >/sys/power/pm_debug_messages
+	echo Y >/sys/module/printk/parameters/console_suspend
+	[ "$line" = wake ]
+}
+
+# hibernate [ORDER...]: the system writes an image of itself to the drive that it swaps to, and powers off. The host
+# carries out the orders, switches it on, it restores the image, and goes on from here.
+hibernate() {
+	host "hibernate resume=$swap" >/dev/null
+	for order; do host "off $order" >/dev/null; done
+	if ! echo disk >/sys/power/state; then
+		host hibernate >/dev/null
+		return 1
+	fi
+	# The host waits for that from each machine that is switched on.
+	printf '\nhello\n' >&3
+}
+
+# swap_to N: the system swaps to drive N, the function $swap.
+swap_to() {
+	swap=$(bdf "$1")
+	wait_for 20 block_device "$swap" >/dev/null &&
+		mkswap "/dev/$(block_device "$swap")" >/dev/null &&
+		swapon "/dev/$(block_device "$swap")"
+}
+
+# plug N...: drives into their slots, with their driver.
+plug() {
+	for number; do drive add "$number" >/dev/null; done
+	for number; do wait_for 30 is_bound "$number" || return 1; done
+}
+
+# unplug N...: and out of them.
+unplug() {
+	for number; do drive remove "$number" >/dev/null; done
+	for number; do wait_for 30 is_gone "$number" || return 1; done
+}
+
+is_gone() {
+	[ ! -e "/sys/bus/pci/devices/$(bdf "$1")" ] && [ ! -e "/sys/class/spdm/pci-$(bdf "$1")" ]
+}
+
+tracing=/sys/kernel/tracing
+
+# trace_sleep: from here on the kernel notes what happens when, up to trace_ends.
+trace_sleep() {
+	echo 0 >$tracing/tracing_on
+	echo 'p:sleep/module_request __request_module' >$tracing/kprobe_events
+	echo 'p:sleep/user_mode_helper call_usermodehelper_exec' >>$tracing/kprobe_events
+	echo 4096 >$tracing/buffer_size_kb
+	echo >$tracing/trace
+	traced='power/device_pm_callback_start power/suspend_resume sched/sched_switch kmem/mm_page_alloc spdm sleep'
+	for event in $traced; do echo 1 >"$tracing/events/$event/enable"; done
+	echo 1 >$tracing/tracing_on
+}
+
+trace_ends() {
+	echo 0 >$tracing/tracing_on
+	cat $tracing/trace >/run/trace
+	for event in $traced; do echo 0 >"$tracing/events/$event/enable"; done
+	# This empties the trace, too.
+	echo >$tracing/kprobe_events
+}
+
+# from_to FIRST LAST: what was traced from the first line that matches the one to the next that matches the other.
+from_to() {
+	awk -v first="$1" -v last="$2" '$0 ~ first { on = 1 } on && $0 ~ last { exit } on' /run/trace
+}
+
+# waking: what was traced from the first device that wakes to the first process of user space.
+waking() {
+	from_to 'suspend_resume: dpm_resume_noirq.* begin' 'suspend_resume: thaw_processes.* begin'
+}
+
+# order_of FUNCTION: what happened to that PCI function when the system woke, in this order. Restoring its config space
+# ends a reset, too, so it may be attested twice.
+order_of() {
+	awk -v name="$1" '
+		function say(word) {
+			if (word != last && (last || word == "parent")) printf "%s%s", last ? " " : "", word
+			if (last || word == "parent") last = word
+		}
+		/device_pm_callback_start/ && /\[(resume|restore|thaw|recover)\]/ {
+			if (index($0, " " name ", parent"))
+				say(/, noirq / ? "parent" : "driver")
+			if (index($0, " pci-" name ", parent") && /, noirq /)
+				say("attester")
+		}
+		/spdm_message/ && index($0, "=pci-" name " ") { say("messages") }
+		/spdm_verdict/ && index($0, "=pci-" name " ") { say("verdict") }
+		/suspend_resume: thaw_processes.* begin/ && last { say("processes"); exit }
+	' /run/trace | sed 's/messages verdict messages verdict/messages verdict/'
+}
+
+# processes: of user space, other than this one, as an expression for their numbers.
+processes() {
+	for process in /proc/[0-9]*; do
+		[ ! -e "$process/exe" ] || [ "${process#/proc/}" = $$ ] || printf '%s|' "${process#/proc/}"
+	done
+	echo 0x
+}
+
+# sleeps_well COMMAND: 29 results of a kind of sleep, for which the command takes orders to be carried out while the
+# system sleeps. All is true again after it.
+sleeps_well() {
+	asleep=$1
+	plug 3 4
+	for number in 0 1 3 4; do
+		configure "$number"
+		accepts "$number"
+		drive_reads "$number"
+	done
+
+	# The same devices.
+	others=$(processes)
+	trace_sleep
+	ktap_test_result 'the system sleeps and wakes' "$asleep"
+	# A file system that there is not: this asks for a module, and tells that it would have been noticed.
+	mount -t none-such none /tmp 2>/dev/null
+	trace_ends
+	for number in 0 1 3 4; do
+		verdict "$number"
+		ktap_test_equal "drive $number is authenticated after sleep" '1 authenticated' "$verdict"
+		ktap_test_equal 'before its driver was woken, and before processes were' \
+			'parent attester messages verdict driver processes' "$(order_of "$(bdf "$number")")"
+	done
+	ktap_test_result 'something ran meanwhile' [ "$(waking | grep -c sched_switch)" -gt 0 ]
+	ktap_test_equal 'but nothing of user space, such as process 1' '1 0' \
+		"${others%%|*} $(waking | grep -cE "sched_switch.* next_pid=($others) ")"
+	ktap_test_equal 'no memory was asked for that may have to be written to a drive first' '' \
+		"$(from_to 'suspend_resume: dpm_resume_noirq.* begin' 'suspend_resume: dpm_resume_noirq.* end' |
+			grep -E 'mm_page_alloc.*(GFP_(KERNEL|NOFS|USER|HIGHUSER|TRANSHUGE)|GFP_IO.*RECLAIM)')"
+	ktap_test_equal 'no module and no helper was asked for, from the first device that slept' 0 \
+		"$(from_to 'suspend_resume: dpm_prepare.* begin' 'suspend_resume: thaw_processes.* begin' |
+			grep -cE 'module_request|user_mode_helper')"
+	ktap_test_result 'which can be noticed' grep -q 'module_request: ' /run/trace
+
+	# Other ones, and ones that fail.
+	"$asleep" 'responder set 0 key=7' 'responder set 1 slot0=untrusted' 'responder set 3 fault=silence' \
+		'responder set 4 fault=not-ready at=CHALLENGE rd-exponent=21'
+	verdict 0
+	ktap_test_match 'a drive that was swapped is refused' '0 failed identity-changed: *' "$verdict"
+	verdict 1
+	ktap_test_match 'one that nobody trusts any more' '0 failed untrusted-root: slot 0:*' "$verdict"
+	verdict 3
+	ktap_test_equal 'one that is silent' '0 failed timeout: GET_VERSION' "$verdict"
+	ktap_test_result 'in bounded time' [ "$(attribute 3 duration_us)" -lt 6000000 ]
+	verdict 4
+	ktap_test_equal 'one that is slow is authenticated' '1 authenticated' "$verdict"
+	ktap_test_result 'and has its time' [ "$(attribute 4 duration_us)" -ge 2000000 ]
+	for number in 0 1 3 4; do
+		configure "$number"
+		ktap_test_result "drive $number is as it was, and works" works "$number"
+	done
+
+	# No longer trusted, no longer there, and not to be asked.
+	clear_roots
+	echo never >"/sys/class/spdm/pci-$(bdf 3)/resume_policy"
+	"$asleep" 'responder set 4 fault=close'
+	verdict 0
+	ktap_test_match 'one whose root was removed is refused' '0 failed untrusted-root: slot 0:*' "$verdict"
+	verdict 3
+	ktap_test_equal 'one that is not to be asked is not' '0 stale' "$verdict"
+	verdict 4
+	ktap_test_match 'one without a responder is refused' '0 failed *: GET_VERSION' "$verdict"
+	add_root ecdsa-p384 >/dev/null
+	ktap_test_result 'one whose root is back is authenticated' wait_for 10 has_verdict 0 '1 authenticated'
+	ktap_test_result 'drives can be unplugged' unplug 3 4
+}
+
+works() {
+	accepts "$1" && drive_reads "$1"
 }
 
 # --- Emulated mailboxes (doe_emu/README.rst) ----------------------------------------------------
