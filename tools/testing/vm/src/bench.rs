@@ -150,6 +150,9 @@ fn measure(
         initramfs: &initramfs,
         append: &format!("spdm.runs={}{other}", options.runs),
         drives: &drives,
+        drive_size: 4,
+        again: false,
+        native_hotplug: false,
         // As in selftests.
         cpus: 1,
         interactive: false,
