@@ -6,7 +6,7 @@
 //! leads to: there is no way to send one out of order.
 
 use crate::{
-    algorithms::BaseHash,
+    algorithms::{Asym, BaseAsyms, BaseHash, PqcAsyms},
     capabilities::{Capabilities, GetCapabilities, MIN_DATA_TRANSFER_SIZE},
     certificate::{split_chain, Access, GetCertificate, Portion},
     challenge::{Challenge, CONTEXT_SIZE, NONCE_SIZE},
@@ -20,7 +20,7 @@ use crate::{
     message::{copy, RequestCode},
     negotiation::{Algorithms, NegotiateAlgorithms, Offer},
     platform::{Hash, Platform},
-    report::{Config, Negotiated, Report},
+    report::{Config, Negotiated, Preference, Report},
     transcript::{digest_of, Running, SignedMessage, Vca},
     transport::Transport,
     trust::{
@@ -111,6 +111,7 @@ impl<T: Transport, P: Platform, K: Clone> Requester<'_, T, P, K> {
             buffer: self.buffer,
             workspace: self.workspace,
             config: self.config,
+            signature_preference: self.config.signature_preference,
             report,
         };
         let result = connection.attest(anchor, chain);
@@ -142,11 +143,14 @@ struct Connection<'a, T, P: Platform, K> {
     buffer: &'a mut [u8],
     workspace: &'a mut Workspace<P::Hash, K>,
     config: Config,
+    /// That of `config`, or the one kind that is left.
+    signature_preference: Preference,
     report: &'a mut Report,
 }
 
 impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
-    /// Goes through all states that nothing is known about, and starts again if the responder asks for it.
+    /// Goes through all states that nothing is known about. Starts again if the responder asks for it, and once
+    /// with the other kind of signature algorithm if no chain for the one that was negotiated is trusted.
     fn attest<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         anchor: &mut A,
@@ -166,15 +170,76 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
                 }
             }
         }
-        for _ in 0..MAX_RESYNCHS {
-            match self.attest_once(kept.as_ref(), anchor, chain) {
-                Err(error) if error.reason() == Reason::RequestResynch => (),
-                result => return result,
+        let mut resynchs = 0..MAX_RESYNCHS;
+        let mut untrusted = None;
+        loop {
+            let result = self.attest_once(kept.as_ref(), anchor, chain);
+            let Err(error) = result else {
+                return result;
+            };
+            if error.reason() == Reason::RequestResynch && resynchs.next().is_some() {
+                continue;
+            }
+            match (&untrusted, self.other_kind(error)) {
+                (None, Some(only)) => {
+                    untrusted = Some((error, self.report.negotiated, self.report.untrusted_slots));
+                    self.signature_preference = only;
+                }
+                (Some((first, negotiated, untrusted_slots)), _) => {
+                    self.report.untrusted_slots |= untrusted_slots;
+                    if tells_of_no_chain(error) {
+                        self.report.negotiated = *negotiated;
+                        return Err(*first);
+                    }
+                    return Err(error);
+                }
+                (None, None) => return Err(error),
             }
         }
-        self.attest_once(kept.as_ref(), anchor, chain)
     }
 
+    /// The kind of signature algorithm that is worth a negotiation of its own after `error`: the one that was not
+    /// negotiated, if both are allowed and there can be chains for it.
+    fn other_kind(&self, error: Error) -> Option<Preference> {
+        let Negotiated {
+            version,
+            capabilities,
+            asym,
+            ..
+        } = self.report.negotiated;
+        let untrusted = matches!(
+            error.reason(),
+            Reason::Chain {
+                error: ChainError::UntrustedRoot,
+                ..
+            }
+        );
+        if !untrusted || version < Some(Version::V1_4) {
+            return None;
+        }
+        match self.signature_preference {
+            Preference::ClassicFirst | Preference::PqcFirst => {}
+            Preference::ClassicOnly | Preference::PqcOnly => return None,
+        }
+        let told = capabilities.and_then(|capabilities| capabilities.supported_algorithms());
+        let platform = &*self.link.platform;
+        let (only, common) = match asym? {
+            Asym::Base(_) => {
+                let bits = platform.pqc_asyms().bits();
+                let common = told.map_or(bits, |told| told.pqc_asym & bits);
+                (Preference::PqcOnly, common != PqcAsyms::NONE.bits())
+            }
+            Asym::Pqc(_) => {
+                let bits = platform.base_asyms().bits();
+                let common = told.map_or(bits, |told| told.base_asym & bits);
+                (Preference::ClassicOnly, common != BaseAsyms::NONE.bits())
+            }
+        };
+        common.then_some(only)
+    }
+
+    // Not inlined: while this runs, the stack that its caller needs is little.
+    #[inline(never)]
     fn attest_once<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         kept: Option<&Kept<K>>,
@@ -303,13 +368,14 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterCapabilities<'c, 'a, T, P
             link,
             buffer,
             workspace,
-            config,
+            signature_preference,
             report,
+            ..
         } = &mut *self.connection;
         let offer = Offer::new(
             self.version,
             link.platform,
-            config.signature_preference,
+            *signature_preference,
             self.capabilities.supported_algorithms(),
             self.capabilities.multi_key_only(),
         )
@@ -623,6 +689,22 @@ fn telling(failure: Reason) -> u8 {
         } => 2,
         Reason::Slot { .. } | Reason::Chain { .. } => 3,
         _ => 0,
+    }
+}
+
+/// Whether a failure with the second kind of signature algorithm tells no more than that there are no certificates for
+/// it.
+fn tells_of_no_chain(error: Error) -> bool {
+    match error.reason() {
+        Reason::ErrorResponse(_) | Reason::NoAlgorithm => {
+            error.request() == RequestCode::NegotiateAlgorithms
+        }
+        Reason::NoProvisionedSlot | Reason::NoPermittedSlot => true,
+        Reason::Slot {
+            error: SlotError::ErrorResponse(_) | SlotError::KeyUsage,
+            ..
+        } => true,
+        _ => false,
     }
 }
 
@@ -966,7 +1048,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        algorithms::{Asym, BaseAsym, BaseHash},
+        algorithms::{BaseAsym, PqcAsym},
         digests::contains,
         report::Stats,
         testing::{
@@ -1303,6 +1385,170 @@ mod tests {
                 assert!(bench.attest().is_err(), "{code:#x}: byte {at}, bit {bit}");
             }
         }
+    }
+
+    const CLASSIC: Asym = Asym::Base(BaseAsym::EcdsaP384);
+    const PQC: Asym = Asym::Pqc(PqcAsym::MlDsa65);
+
+    /// A responder of version 1.4 with keys of both kinds, and a requester that knows no root of `untrusted`.
+    fn with_both_kinds(preference: Preference, untrusted: &[Asym]) -> Bench {
+        let mut bench = Bench::new(Version::V1_4);
+        bench.responder.pqc_asym = Some(PqcAsym::MlDsa65);
+        bench.responder.classic_first = true;
+        bench.platform.pqc_asyms = PqcAsyms::NONE.with(PqcAsym::MlDsa65);
+        bench.config.signature_preference = preference;
+        bench.config.cache = false;
+        bench.anchor.untrusted = untrusted.into();
+        bench
+    }
+
+    /// The same, and the responder tells the bits of `base_asym` and `pqc_asym` that it supports.
+    fn that_tells(mut bench: Bench, base_asym: u32, pqc_asym: u32) -> Bench {
+        bench.responder.flags |= 1 << 17;
+        bench.responder.supported_algorithms = Some(([base_asym, 2, pqc_asym], Vec::new()));
+        bench
+    }
+
+    fn negotiations(bench: &Bench) -> usize {
+        let codes = bench.responder.codes();
+        codes.iter().filter(|code| **code == GET_VERSION).count()
+    }
+
+    #[test]
+    fn the_other_kind_if_no_chain_of_the_first_is_trusted() {
+        let (classic, pqc) = (BaseAsym::EcdsaP384.bit(), PqcAsym::MlDsa65.bit());
+        for (preference, first, second) in [
+            (Preference::ClassicFirst, CLASSIC, PQC),
+            (Preference::PqcFirst, PQC, CLASSIC),
+        ] {
+            let mut bench = that_tells(with_both_kinds(preference, &[]), classic, pqc);
+            bench.succeeds(0);
+            assert_eq!(bench.report.negotiated.asym, Some(first));
+            assert_eq!(negotiations(&bench), 1);
+
+            let mut bench = that_tells(with_both_kinds(preference, &[first]), classic, pqc);
+            bench.succeeds(0);
+            assert_eq!(bench.report.negotiated.asym, Some(second));
+            assert_eq!(negotiations(&bench), 2);
+
+            let mut bench = that_tells(with_both_kinds(preference, &[first, second]), classic, pqc);
+            bench.responder.slots[3] = bench.responder.slots[0].clone();
+            bench.fails("untrusted-root: slot 0");
+            assert_eq!(bench.report.negotiated.asym, Some(second));
+            assert_eq!(bench.report.untrusted_slots, 0b1001);
+            assert_eq!(negotiations(&bench), 2);
+        }
+    }
+
+    #[test]
+    fn the_other_kind_where_the_responder_does_not_tell() {
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+        bench.succeeds(0);
+        assert_eq!(bench.report.negotiated.asym, Some(PQC));
+        // It chooses the one that nobody knows.
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[PQC]);
+        bench.responder.classic_first = false;
+        bench.succeeds(0);
+        assert_eq!(bench.report.negotiated.asym, Some(CLASSIC));
+        assert_eq!(negotiations(&bench), 2);
+    }
+
+    #[test]
+    fn the_other_kind_that_is_not_there_changes_nothing() {
+        // ALGORITHMS with nothing selected, or ERROR.
+        for refuses in [false, true] {
+            let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+            bench.responder.pqc_asym = None;
+            bench.responder.instead = Some(Box::new(move |responder, request| {
+                (refuses && request[1] == NEGOTIATE_ALGORITHMS && request[8..12] == [0; 4])
+                    .then(|| Instead::Response(responder.error(0x01, &[])))
+            }));
+            bench.fails("untrusted-root: slot 0");
+            assert_eq!(negotiations(&bench), 2);
+            // What was found out before it was asked for.
+            assert_eq!(bench.report.negotiated.asym, Some(CLASSIC));
+            assert_eq!(bench.report.negotiated.provisioned_slots, 1);
+            assert_eq!(bench.report.untrusted_slots, 1);
+        }
+        // No chains for it.
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+        let mut times = 0;
+        bench.responder.lie = Some(Box::new(move |code, response| {
+            times += u32::from(code == GET_DIGESTS);
+            if times == 2 {
+                response.truncate(4);
+                response[3] = 0;
+            }
+        }));
+        bench.fails("untrusted-root: slot 0");
+        assert_eq!(bench.report.negotiated.asym, Some(CLASSIC));
+    }
+
+    #[test]
+    fn the_other_kind_is_not_tried() {
+        let (classic, pqc) = (BaseAsym::EcdsaP384.bit(), PqcAsym::MlDsa65.bit());
+        // By policy.
+        for (preference, untrusted) in [
+            (Preference::ClassicOnly, CLASSIC),
+            (Preference::PqcOnly, PQC),
+        ] {
+            let mut bench = that_tells(with_both_kinds(preference, &[untrusted]), classic, pqc);
+            bench.fails("untrusted-root: slot 0");
+            assert_eq!(bench.report.negotiated.asym, Some(untrusted));
+            assert_eq!(negotiations(&bench), 1);
+        }
+        // The responder says that it has none, or this side has none.
+        let bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+        let mut bench = that_tells(bench, classic, PqcAsym::MlDsa87.bit());
+        bench.fails("untrusted-root: slot 0");
+        assert_eq!(negotiations(&bench), 1);
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+        bench.platform.pqc_asyms = PqcAsyms::NONE;
+        bench.fails("untrusted-root: slot 0");
+        assert_eq!(negotiations(&bench), 1);
+        let mut bench = with_both_kinds(Preference::PqcFirst, &[PQC]);
+        bench.platform.base_asyms = BaseAsyms::NONE;
+        bench.fails("untrusted-root: slot 0");
+        assert_eq!(negotiations(&bench), 1);
+        // A chain that is worse than unknown, and a signature that is wrong.
+        let mut bench = that_tells(with_both_kinds(Preference::ClassicFirst, &[]), classic, pqc);
+        bench.anchor.refused = vec![(0, ChainError::Expired)];
+        bench.fails("certificate-expired: slot 0");
+        assert_eq!(negotiations(&bench), 1);
+        let mut bench = that_tells(with_both_kinds(Preference::ClassicFirst, &[]), classic, pqc)
+            .tamper(CHALLENGE, |response| *response.last_mut().unwrap() ^= 1);
+        bench.fails("bad-signature: CHALLENGE");
+        assert_eq!(negotiations(&bench), 1);
+    }
+
+    each_version!(before_1_4_there_is_no_other_kind: V1_0 V1_1 V1_2 V1_3);
+    fn before_1_4_there_is_no_other_kind(version: Version) {
+        let mut bench = Bench::new(version);
+        bench.platform.pqc_asyms = PqcAsyms::NONE.with(PqcAsym::MlDsa65);
+        bench.anchor.untrusted = vec![CLASSIC];
+        bench.fails("untrusted-root: slot 0");
+        assert_eq!(negotiations(&bench), 1);
+    }
+
+    #[test]
+    fn what_goes_wrong_with_the_other_kind_is_told() {
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC])
+            .tamper(CHALLENGE, |response| *response.last_mut().unwrap() ^= 1);
+        bench.fails("bad-signature: CHALLENGE");
+        assert_eq!(bench.report.negotiated.asym, Some(PQC));
+        // A root for the first kind may still come.
+        assert_eq!(bench.report.untrusted_slots, 1);
+    }
+
+    #[test]
+    fn a_responder_starts_over_as_often_as_with_one_kind() {
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[CLASSIC]);
+        bench.responder.instead = Some(Box::new(|responder, request| {
+            (request[1] == CHALLENGE).then(|| Instead::Response(responder.error(0x43, &[])))
+        }));
+        bench.fails("request-resynch: CHALLENGE");
+        // Once with each kind, and MAX_RESYNCHS.
+        assert_eq!(negotiations(&bench), 2 + MAX_RESYNCHS);
     }
 
     /// Pseudorandom numbers, the same in each run (xorshift64*).

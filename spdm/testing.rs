@@ -939,6 +939,8 @@ fn signature(key: &[u8], signed: &[u8], ctx: &str, asym: Asym) -> Vec<u8> {
 /// Trusts one root.
 pub(crate) struct Anchor {
     pub(crate) roots: Vec<[u8; ROOT_SIZE]>,
+    /// Signature algorithms with chains that end at an unknown root, whatever `roots` says.
+    pub(crate) untrusted: Vec<Asym>,
     /// Refuses slots for another reason.
     pub(crate) refused: Vec<(u8, ChainError)>,
     /// Whether signatures cannot be checked.
@@ -966,7 +968,7 @@ impl TrustAnchor for Anchor {
             .certificates
             .split_first_chunk()
             .ok_or(ChainError::Malformed)?;
-        if !self.roots.contains(root) {
+        if !self.roots.contains(root) || self.untrusted.contains(&chain.asym) {
             return Err(ChainError::UntrustedRoot);
         }
         if chain.root_hash != hash(chain.base_hash, root) {
@@ -1137,6 +1139,7 @@ impl Bench {
             },
             anchor: Anchor {
                 roots: vec![GOOD_ROOT],
+                untrusted: Vec::new(),
                 refused: Vec::new(),
                 broken: false,
                 seen: Vec::new(),
