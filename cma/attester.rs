@@ -1011,9 +1011,10 @@ impl Attester {
         .map_err(|error| Failure::Protocol {
             error,
             detail: match error.reason() {
-                Reason::Chain { .. } if !anchor.detail().is_empty() => {
-                    CString::try_from_fmt(fmt!("{}", anchor.detail())).ok()
-                }
+                Reason::Chain { slot, error } => match anchor.detail(slot, error) {
+                    "" => None,
+                    detail => CString::try_from_fmt(fmt!("{}", detail)).ok(),
+                },
                 _ => None,
             },
             offered: anchor.offered(),

@@ -66,8 +66,17 @@ pub(crate) struct Anchor<'a> {
     device: Option<&'a PciIdentity>,
     accepted: Option<&'a Identity>,
     public_key: Option<&'a ProvisionedKey>,
-    detail: Text,
+    refusal: Option<Refusal>,
     offered: Option<Identity>,
+}
+
+/// The refusal of a chain that tells most.
+struct Refusal {
+    asym: Asym,
+    slot: u8,
+    error: ChainError,
+    /// Which certificate or name it was.
+    detail: Text,
 }
 
 impl<'a> Anchor<'a> {
@@ -84,7 +93,7 @@ impl<'a> Anchor<'a> {
             device,
             accepted,
             public_key: None,
-            detail: Text::EMPTY,
+            refusal: None,
             offered: None,
         }
     }
@@ -94,9 +103,32 @@ impl<'a> Anchor<'a> {
         Self { public_key, ..self }
     }
 
-    /// Which certificate or name the last chain that was refused was refused for; may be empty.
-    pub(crate) fn detail(&self) -> &str {
-        self.detail.as_str()
+    /// Which certificate or name the chain in `slot` was refused for with `error`; may be empty.
+    pub(crate) fn detail(&self, slot: u8, error: ChainError) -> &str {
+        match &self.refusal {
+            Some(refusal) if refusal.slot == slot && refusal.error == error => {
+                refusal.detail.as_str()
+            }
+            _ => "",
+        }
+    }
+
+    /// Keeps the refusal of `chain`, unless one of a slot before it is the one that the requester reports.
+    fn keep(&mut self, chain: &CertChain<'_>, refused: &Refused<'_>) {
+        let untrusted = |error| error == ChainError::UntrustedRoot;
+        let told = self.refusal.as_ref().is_some_and(|last| {
+            last.asym == chain.asym
+                && last.slot < chain.slot
+                && (!untrusted(last.error) || untrusted(refused.error))
+        });
+        if !told {
+            self.refusal = Some(Refusal {
+                asym: chain.asym,
+                slot: chain.slot,
+                error: refused.error,
+                detail: refused.detail(),
+            });
+        }
     }
 
     /// Identity in the leaf of the last chain that was refused because no root vouches for it. The device has
@@ -213,7 +245,7 @@ impl TrustAnchor for Anchor<'_> {
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<LeafKey, ChainError> {
         self.offered = None;
         self.verify(chain).map_err(|refused| {
-            self.detail = refused.detail();
+            self.keep(chain, &refused);
             refused.error
         })
     }
@@ -647,14 +679,17 @@ mod tests {
         let mut anchor = Anchor::new(&cma, Some(&DEVICE), None);
         let chain = LEAF_ALONE;
         assert!(anchor.verify_chain(&chain).err() == Some(ChainError::UntrustedRoot));
-        assert_eq!(anchor.detail(), "CN=Root");
+        assert_eq!(anchor.detail(0, ChainError::UntrustedRoot), "CN=Root");
+        assert_eq!(anchor.detail(1, ChainError::UntrustedRoot), "");
+        assert_eq!(anchor.detail(0, ChainError::Expired), "");
         let other = PciIdentity {
             revision: 0x03,
             ..DEVICE
         };
         let mut anchor = Anchor::new(&cma, Some(&other), None);
         assert!(anchor.verify_chain(&chain).err() == Some(ChainError::SubjectAltNameMismatch));
-        assert!(anchor.detail().starts_with("Vendor=1b36:Device=0010:"));
+        let detail = anchor.detail(0, ChainError::SubjectAltNameMismatch);
+        assert!(detail.starts_with("Vendor=1b36:Device=0010:"));
         Ok(())
     }
 
