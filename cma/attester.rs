@@ -43,6 +43,7 @@ use crate::{
     policy::{
         may_cache,
         signature_preference,
+        slot_mask_of_new_devices,
         takes_measurements,
         Fence,
         Policy,
@@ -172,6 +173,8 @@ struct Status {
     owed: bool,
     policy: Policy,
     resume_policy: ResumePolicy,
+    /// Certificate slots that may be used.
+    slot_mask: u8,
     verdict: Verdict,
     /// Which device this is, since it was first authenticated or an identity was accepted.
     identity: Option<Known>,
@@ -303,6 +306,7 @@ impl Attester {
                         owed: false,
                         policy,
                         resume_policy: ResumePolicy::of_new_devices(),
+                        slot_mask: slot_mask_of_new_devices(),
                         verdict: if policy == Policy::Off {
                             Verdict::Off
                         } else {
@@ -592,6 +596,7 @@ impl Attester {
             public_key: public_key.as_deref(),
             reference: status.reference.clone(),
             nonce: status.nonce.take(),
+            slot_mask: status.slot_mask,
         };
         let last = status.evidence.clone();
         drop(status);
@@ -820,6 +825,19 @@ impl Attester {
         self.demand()
     }
 
+    /// Changes which certificate slots of the device may be used.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `value` is not the byte of a slot mask with a slot in it; or as [`Attester::attest`].
+    fn set_slot_mask(self: &Arc<Self>, value: &[u8]) -> Result {
+        match *value {
+            [] | [0, ..] => return Err(EINVAL),
+            [mask, ..] => self.status.lock().slot_mask = mask,
+        }
+        self.attest()
+    }
+
     /// Stores to an attribute of the class device.
     ///
     /// # Errors
@@ -838,6 +856,7 @@ impl Attester {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_PUBLIC_KEY => self.provision(value),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_POLICY => self.set_policy(text),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_IDENTITY => self.accept(text),
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_SLOT_MASK => self.set_slot_mask(value),
             bindings::spdm_attribute_SPDM_ATTRIBUTE_RESUME_POLICY => {
                 self.status.lock().resume_policy = ResumePolicy::parse(text)?;
                 Ok(())
@@ -1004,6 +1023,7 @@ impl Attester {
                 cache: may_cache(),
                 measurements: takes_measurements() || given.reference.is_some(),
                 signature_preference: signature_preference(),
+                slots: given.slot_mask,
                 ..Config::default()
             },
         }
@@ -1107,6 +1127,9 @@ impl Attester {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_RESUME_POLICY => {
                 writeln!(writer, "{}", status.resume_policy.name())
             }
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_SLOT_MASK => {
+                writeln!(writer, "0x{:02x}", status.slot_mask)
+            }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_ATTESTED_AT if status.attested_at != 0 => {
                 writeln!(writer, "{}", status.attested_at / 1_000_000_000)
             }
@@ -1136,6 +1159,7 @@ struct Given<'a> {
     public_key: Option<&'a ProvisionedKey>,
     reference: Option<Arc<Reference>>,
     nonce: Option<[u8; 32]>,
+    slot_mask: u8,
 }
 
 /// Compares measurements with those that are expected.

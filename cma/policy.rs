@@ -101,6 +101,13 @@ pub(crate) fn signature_preference() -> Preference {
     }
 }
 
+/// Certificate slots that may be used of devices that are found from now on, as a slot mask: the module parameter
+/// `slot_mask`.
+pub(crate) fn slot_mask_of_new_devices() -> u8 {
+    // SAFETY: No requirements.
+    unsafe { bindings::spdm_default_slot_mask() }
+}
+
 /// Which devices are attested when the system resumes.
 ///
 /// Under [`Policy::Enforce`], one that was authenticated is whatever this says.

@@ -53,6 +53,27 @@ SPDM_CLASS_ATTRIBUTE(measurements_status, SPDM_ATTRIBUTE_MEASUREMENTS_STATUS);
 SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
 SPDM_CLASS_ATTRIBUTE_RW(resume_policy, SPDM_ATTRIBUTE_RESUME_POLICY);
 
+static ssize_t slot_mask_show(struct device *dev,
+			      struct device_attribute *attr, char *page)
+{
+	return spdm_class_show(dev, SPDM_ATTRIBUTE_SLOT_MASK, page);
+}
+
+static ssize_t slot_mask_store(struct device *dev,
+			       struct device_attribute *attr,
+			       const char *page, size_t count)
+{
+	ssize_t rc;
+	u8 mask;
+
+	if (kstrtou8(page, 0, &mask))
+		return -EINVAL;
+
+	rc = spdm_class_store(dev, SPDM_ATTRIBUTE_SLOT_MASK, &mask, sizeof(mask));
+	return rc < 0 ? rc : count;
+}
+static DEVICE_ATTR_RW(slot_mask);
+
 static ssize_t public_key_store(struct device *dev,
 				struct device_attribute *attr,
 				const char *page, size_t count)
@@ -80,6 +101,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_measurements_status.attr,
 	&dev_attr_policy.attr,
 	&dev_attr_resume_policy.attr,
+	&dev_attr_slot_mask.attr,
 	&dev_attr_public_key.attr,
 	NULL
 };
@@ -496,6 +518,12 @@ module_param(signatures, charp, 0444);
 MODULE_PARM_DESC(signatures, "Where a device has both kinds of signatures: classic-first, pqc-first, classic-only or pqc-only");
 #endif
 
+static unsigned char slot_mask = 0xff;
+#ifndef __CHECKER__
+module_param(slot_mask, byte, 0444);
+MODULE_PARM_DESC(slot_mask, "Certificate slots of devices that may be used, a bit each");
+#endif
+
 bool spdm_may_cache(void)
 {
 	return READ_ONCE(cache);
@@ -539,6 +567,11 @@ enum spdm_signatures spdm_signature_preference(void)
 	if (!sysfs_streq(signatures, "classic-first"))
 		pr_err_once("spdm: signatures=%s is unknown: taken as classic-first\n", signatures);
 	return SPDM_SIGNATURES_CLASSIC_FIRST;
+}
+
+u8 spdm_default_slot_mask(void)
+{
+	return slot_mask;
 }
 
 void spdm_enable_async_suspend(struct device *dev)

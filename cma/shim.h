@@ -31,6 +31,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_MEASUREMENTS,
 	SPDM_ATTRIBUTE_MEASUREMENTS_RAW,
 	SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS,
+	SPDM_ATTRIBUTE_SLOT_MASK,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -117,6 +118,7 @@ enum spdm_resume_policy spdm_default_resume_policy(void);
 bool spdm_may_cache(void);
 bool spdm_takes_measurements(void);
 enum spdm_signatures spdm_signature_preference(void);
+u8 spdm_default_slot_mask(void);
 int spdm_watch_resets(const struct spdm_reset_calls *calls, void *data);
 void spdm_unwatch_resets(void);
 void spdm_watch_tsm(void);

@@ -332,7 +332,7 @@ fn list(cli: &Cli) -> Result<Outcome> {
 }
 
 fn show(device: &sysfs::Device) -> Result<Outcome> {
-    const ATTRIBUTES: [&str; 20] = [
+    const ATTRIBUTES: [&str; 21] = [
         "state",
         "reason",
         "version",
@@ -345,6 +345,7 @@ fn show(device: &sysfs::Device) -> Result<Outcome> {
         "offered_identity",
         "policy",
         "resume_policy",
+        "slot_mask",
         "attested_at",
         "duration_us",
         "exchanges",

@@ -20,7 +20,7 @@ gives() {
 }
 
 ktap_print_header
-ktap_set_plan 20
+ktap_set_plan 21
 start_spdm ecdsa-p384
 configure 0
 accepts 0
@@ -51,6 +51,8 @@ gives $entry/policy off
 ktap_test_equal 'no other policy' "$EPERM audit" "$result $(cat $entry/policy)"
 gives $entry/resume_policy never
 ktap_test_equal 'nor for sleep' "$EPERM authenticated" "$result $(cat $entry/resume_policy)"
+gives $entry/slot_mask 1
+ktap_test_equal 'nor for slots' "$EPERM 0xff" "$result $(cat $entry/slot_mask)"
 
 for name in cache measurements; do
 	gives /sys/module/spdm/parameters/$name N
