@@ -97,6 +97,7 @@ use kernel::{
     }, //
 };
 use spdm_core::{
+    Asym,
     Authenticated,
     ChainBuffer,
     Config,
@@ -208,6 +209,8 @@ struct Known {
     /// An administrator has accepted it. Else the device proved it with a chain that `.cma` vouched for, and has to
     /// do so again.
     accepted: bool,
+    /// What its key is for, once the device has proved it.
+    asym: Option<Asym>,
 }
 
 /// Attests one device.
@@ -597,6 +600,7 @@ impl Attester {
             reference: status.reference.clone(),
             nonce: status.nonce.take(),
             slot_mask: status.slot_mask,
+            asym: identity.as_ref().and_then(|known| known.asym),
         };
         let last = status.evidence.clone();
         drop(status);
@@ -647,10 +651,15 @@ impl Attester {
             verdict => verdict,
         };
         if let Verdict::Authenticated(proof) = &verdict {
-            status.identity.get_or_insert(Known {
-                identity: *proof.authenticated.leaf_key().identity(),
+            let identity = *proof.authenticated.leaf_key().identity();
+            let known = status.identity.get_or_insert(Known {
+                identity,
                 accepted: false,
+                asym: None,
             });
+            if known.identity == identity {
+                known.asym = report.negotiated.asym;
+            }
         }
         status.verdict = verdict;
         status.kept = kept;
@@ -781,6 +790,7 @@ impl Attester {
             text => Some(Known {
                 identity: parse_identity(text)?,
                 accepted: true,
+                asym: None,
             }),
         };
         let mut status = self.status.lock();
@@ -835,7 +845,7 @@ impl Attester {
             [] | [0, ..] => return Err(EINVAL),
             [mask, ..] => self.status.lock().slot_mask = mask,
         }
-        self.attest()
+        self.demand()
     }
 
     /// Stores to an attribute of the class device.
@@ -1023,6 +1033,7 @@ impl Attester {
                 cache: may_cache(),
                 measurements: takes_measurements() || given.reference.is_some(),
                 signature_preference: signature_preference(),
+                known_asym: given.asym,
                 slots: given.slot_mask,
                 ..Config::default()
             },
@@ -1160,6 +1171,8 @@ struct Given<'a> {
     reference: Option<Arc<Reference>>,
     nonce: Option<[u8; 32]>,
     slot_mask: u8,
+    /// What the key is for that the device is known by.
+    asym: Option<Asym>,
 }
 
 /// Compares measurements with those that are expected.

@@ -41,6 +41,17 @@ pub(crate) struct Kept<K> {
 }
 
 impl<K: Clone> Kept<K> {
+    /// Whether an attestation that is set up by `config` would have come to the same.
+    pub(crate) fn is_for(&self, config: &Config) -> bool {
+        // It came to the key that the responder is known by since.
+        let known_asym = self.config.known_asym;
+        self.config
+            == Config {
+                known_asym,
+                ..*config
+            }
+    }
+
     /// Has the chain judged again, of which the caller still has the bytes.
     ///
     /// Returns `None` if it has to be verified as if nothing were known about it.

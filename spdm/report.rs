@@ -34,6 +34,9 @@ pub struct Config {
     pub deadline_us: u64,
     /// Which kind of signature algorithm to use.
     pub signature_preference: Preference,
+    /// What the key is for that the responder is known by, if it is known. A key of the other kind would be another
+    /// identity, so its kind is offered alone at first, if `signature_preference` allows either.
+    pub known_asym: Option<Asym>,
     /// Certificate slots that may be used, as a slot mask. All by default.
     pub slots: u8,
     /// Whether to leave out what the last attestation with the same workspace and chain buffer has shown, if it
@@ -49,6 +52,7 @@ impl Default for Config {
         Self {
             deadline_us: 30_000_000,
             signature_preference: Preference::default(),
+            known_asym: None,
             slots: 0xff,
             cache: true,
             measurements: false,

@@ -6,7 +6,7 @@
 //! leads to: there is no way to send one out of order.
 
 use crate::{
-    algorithms::{Asym, BaseAsyms, BaseHash, PqcAsyms},
+    algorithms::{Asym, BaseHash},
     capabilities::{Capabilities, GetCapabilities, MIN_DATA_TRANSFER_SIZE},
     certificate::{split_chain, Access, GetCertificate, Portion},
     challenge::{Challenge, CONTEXT_SIZE, NONCE_SIZE},
@@ -111,7 +111,15 @@ impl<T: Transport, P: Platform, K: Clone> Requester<'_, T, P, K> {
             buffer: self.buffer,
             workspace: self.workspace,
             config: self.config,
-            signature_preference: self.config.signature_preference,
+            signature_preference: match (self.config.signature_preference, self.config.known_asym) {
+                (Preference::ClassicFirst | Preference::PqcFirst, Some(Asym::Base(_))) => {
+                    Preference::ClassicOnly
+                }
+                (Preference::ClassicFirst | Preference::PqcFirst, Some(Asym::Pqc(_))) => {
+                    Preference::PqcOnly
+                }
+                (preference, _) => preference,
+            },
             report,
         };
         let result = connection.attest(anchor, chain);
@@ -158,7 +166,7 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
     ) -> Result<Authenticated<K>, Error> {
         // A success puts it back. Whatever else happens, nothing is known from here on.
         let kept = self.workspace.kept.take();
-        let mut kept = kept.filter(|kept| self.config.cache && kept.config == self.config);
+        let mut kept = kept.filter(|kept| self.config.cache && kept.is_for(&self.config));
 
         if let Some(last) = &kept {
             if let Some(connection) = self.resume(last, anchor, chain) {
@@ -171,7 +179,7 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
             }
         }
         let mut resynchs = 0..MAX_RESYNCHS;
-        let mut untrusted = None;
+        let mut first = None;
         loop {
             let result = self.attest_once(kept.as_ref(), anchor, chain);
             let Err(error) = result else {
@@ -180,16 +188,16 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
             if error.reason() == Reason::RequestResynch && resynchs.next().is_some() {
                 continue;
             }
-            match (&untrusted, self.other_kind(error)) {
+            match (&first, self.other_kind(error)) {
                 (None, Some(only)) => {
-                    untrusted = Some((error, self.report.negotiated, self.report.untrusted_slots));
+                    first = Some((error, self.report.negotiated, self.report.untrusted_slots));
                     self.signature_preference = only;
                 }
-                (Some((first, negotiated, untrusted_slots)), _) => {
+                (Some((error_of_first, negotiated, untrusted_slots)), _) => {
                     self.report.untrusted_slots |= untrusted_slots;
                     if tells_of_no_chain(error) {
                         self.report.negotiated = *negotiated;
-                        return Err(*first);
+                        return Err(*error_of_first);
                     }
                     return Err(error);
                 }
@@ -201,41 +209,33 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
     /// The kind of signature algorithm that is worth a negotiation of its own after `error`: the one that was not
     /// negotiated, if both are allowed and there can be chains for it.
     fn other_kind(&self, error: Error) -> Option<Preference> {
+        match self.config.signature_preference {
+            Preference::ClassicFirst | Preference::PqcFirst => {}
+            Preference::ClassicOnly | Preference::PqcOnly => return None,
+        }
         let Negotiated {
             version,
             capabilities,
             asym,
             ..
         } = self.report.negotiated;
-        let untrusted = matches!(
-            error.reason(),
-            Reason::Chain {
-                error: ChainError::UntrustedRoot,
-                ..
-            }
-        );
-        if !untrusted || version < Some(Version::V1_4) {
-            return None;
-        }
-        match self.signature_preference {
-            Preference::ClassicFirst | Preference::PqcFirst => {}
-            Preference::ClassicOnly | Preference::PqcOnly => return None,
-        }
+        let other = match (self.signature_preference, asym) {
+            (Preference::ClassicOnly, _) if tells_of_no_chain(error) => Preference::PqcOnly,
+            (Preference::PqcOnly, _) if tells_of_no_chain(error) => Preference::ClassicOnly,
+            (_, Some(Asym::Base(_))) if is_untrusted(error) => Preference::PqcOnly,
+            (_, Some(Asym::Pqc(_))) if is_untrusted(error) => Preference::ClassicOnly,
+            _ => return None,
+        };
         let told = capabilities.and_then(|capabilities| capabilities.supported_algorithms());
         let platform = &*self.link.platform;
-        let (only, common) = match asym? {
-            Asym::Base(_) => {
-                let bits = platform.pqc_asyms().bits();
-                let common = told.map_or(bits, |told| told.pqc_asym & bits);
-                (Preference::PqcOnly, common != PqcAsyms::NONE.bits())
+        let common = match other {
+            Preference::PqcOnly if version < Some(Version::V1_4) => 0,
+            Preference::PqcOnly => {
+                platform.pqc_asyms().bits() & told.map_or(u32::MAX, |told| told.pqc_asym)
             }
-            Asym::Pqc(_) => {
-                let bits = platform.base_asyms().bits();
-                let common = told.map_or(bits, |told| told.base_asym & bits);
-                (Preference::ClassicOnly, common != BaseAsyms::NONE.bits())
-            }
+            _ => platform.base_asyms().bits() & told.map_or(u32::MAX, |told| told.base_asym),
         };
-        common.then_some(only)
+        (common != 0).then_some(other)
     }
 
     // Not inlined: while this runs, the stack that its caller needs is little.
@@ -692,13 +692,23 @@ fn telling(failure: Reason) -> u8 {
     }
 }
 
-/// Whether a failure with the second kind of signature algorithm tells no more than that there are no certificates for
+/// Whether a failure is that nobody knows the root of any chain.
+fn is_untrusted(error: Error) -> bool {
+    matches!(
+        error.reason(),
+        Reason::Chain {
+            error: ChainError::UntrustedRoot,
+            ..
+        }
+    )
+}
+
+/// Whether a failure with one kind of signature algorithm alone tells no more than that there are no certificates for
 /// it.
 fn tells_of_no_chain(error: Error) -> bool {
     match error.reason() {
-        Reason::ErrorResponse(_) | Reason::NoAlgorithm => {
-            error.request() == RequestCode::NegotiateAlgorithms
-        }
+        Reason::ErrorResponse(_) => error.request() == RequestCode::NegotiateAlgorithms,
+        Reason::NoAlgorithm | Reason::NothingToOffer => true,
         Reason::NoProvisionedSlot | Reason::NoPermittedSlot => true,
         Reason::Slot {
             error: SlotError::ErrorResponse(_) | SlotError::KeyUsage,
@@ -1048,7 +1058,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        algorithms::{BaseAsym, PqcAsym},
+        algorithms::{BaseAsym, BaseAsyms, PqcAsym, PqcAsyms},
         digests::contains,
         report::Stats,
         testing::{
@@ -1538,6 +1548,67 @@ mod tests {
         assert_eq!(bench.report.negotiated.asym, Some(PQC));
         // A root for the first kind may still come.
         assert_eq!(bench.report.untrusted_slots, 1);
+    }
+
+    #[test]
+    fn the_kind_of_the_known_key_comes_first() {
+        let (classic, pqc) = (BaseAsym::EcdsaP384.bit(), PqcAsym::MlDsa65.bit());
+        for preference in [Preference::ClassicFirst, Preference::PqcFirst] {
+            for known in [CLASSIC, PQC] {
+                let other = if known == PQC { CLASSIC } else { PQC };
+                for (tells, classic_first) in [(true, true), (false, true), (false, false)] {
+                    let bench = |untrusted: &[Asym]| {
+                        let mut bench = with_both_kinds(preference, untrusted);
+                        bench.responder.classic_first = classic_first;
+                        bench.config.known_asym = Some(known);
+                        match tells {
+                            true => that_tells(bench, classic, pqc),
+                            false => bench,
+                        }
+                    };
+                    for untrusted in [&[][..], &[other]] {
+                        let mut bench = bench(untrusted);
+                        bench.succeeds(0);
+                        assert_eq!(bench.report.negotiated.asym, Some(known));
+                        assert_eq!(negotiations(&bench), 1);
+                    }
+                    let mut bench = bench(&[known]);
+                    bench.succeeds(0);
+                    assert_eq!(bench.report.negotiated.asym, Some(other));
+                    assert_eq!(negotiations(&bench), 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_responder_may_lack_the_kind_of_the_known_key() {
+        // ALGORITHMS with nothing selected.
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[]);
+        bench.responder.pqc_asym = None;
+        bench.config.known_asym = Some(PQC);
+        bench.succeeds(0);
+        assert_eq!(bench.report.negotiated.asym, Some(CLASSIC));
+        // A version without it: nothing is left to offer.
+        let mut bench = with_both_kinds(Preference::ClassicFirst, &[]);
+        bench.responder.versions = vec![0x1300];
+        bench.config.known_asym = Some(PQC);
+        bench.succeeds(0);
+        assert_eq!(bench.report.negotiated.asym, Some(CLASSIC));
+        // What is ruled out stays so.
+        let mut bench = with_both_kinds(Preference::PqcOnly, &[]);
+        bench.config.known_asym = Some(CLASSIC);
+        bench.succeeds(0);
+        assert_eq!(bench.report.negotiated.asym, Some(PQC));
+    }
+
+    #[test]
+    fn a_responder_that_is_known_by_now_need_not_show_its_chain_again() {
+        let mut bench = Bench::new(Version::V1_4);
+        bench.succeeds(0);
+        bench.config.known_asym = Some(CLASSIC);
+        bench.succeeds(0);
+        assert_eq!(bench.report.stats.exchanges, 5);
     }
 
     #[test]

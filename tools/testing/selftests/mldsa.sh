@@ -40,7 +40,7 @@ if [ "${line#*NEGOTIATE_ALGORITHMS}" != "$line" ]; then
 	exit
 fi
 
-ktap_set_plan 36
+ktap_set_plan 49
 ktap_test_match 'without its root a drive is refused' 'untrusted-root: slot 0: *' "$line"
 for asym in mldsa44 mldsa65 mldsa87; do
 	add_root $asym >/dev/null
@@ -63,4 +63,32 @@ configure 0 "$mldsa asym=mldsa65,ecdsa-p384"
 forget 0
 ktap_test_result 'a drive with both' accepts 0
 ktap_test_result 'uses ECDSA' negotiates 'base_hash=sha384 base_asym=ecdsa-p384'
+
+# The other kind, where nobody vouches for the chains of the first, and then it stays so.
+clear_roots
+add_root mldsa65 >/dev/null
+for words in 'flags=0x20006' 'flags=0x6'; do
+	configure 0 "version=1.4 asym=ecdsa-p384,mldsa65 $words"
+	forget 0
+	ktap_test_result "a drive with both, and no root for ECDSA, $words" accepts 0
+	ktap_test_result 'uses ML-DSA' negotiates 'base_hash=sha384 pqc_asym=mldsa65'
+	add_root ecdsa-p384 >/dev/null
+	ktap_test_result 'and goes on with it when there is one' accepts 0
+	ktap_test_result 'uses ML-DSA' negotiates 'base_hash=sha384 pqc_asym=mldsa65'
+	clear_roots
+	add_root mldsa65 >/dev/null
+done
+configure 0 "$mldsa asym=ecdsa-p384"
+forget 0
+ktap_test_result 'a drive that has no other kind, and says so' \
+	refuses 0 'untrusted-root: slot 0: CN=linux-spdm test root ecdsa-p384' "$ENOKEY"
+ktap_test_equal 'is not asked for it' 5 "$(cat $entry/exchanges)"
+clear_roots
+configure 0 "$mldsa asym=ecdsa-p384,mldsa65"
+ktap_test_result 'no root for either kind' \
+	refuses 0 'untrusted-root: slot 0: CN=linux-spdm test root mldsa65' "$ENOKEY"
+ktap_test_result 'what was negotiated is that of the second' \
+	negotiates 'base_hash=sha384 pqc_asym=mldsa65'
+add_root ecdsa-p384 >/dev/null
+ktap_test_result 'and then a root comes' wait_for 10 has_verdict 0 '1 authenticated'
 ktap_finished
