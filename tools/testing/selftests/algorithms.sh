@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# timeout: 500
+# timeout: 700
 #
 # Every version with every algorithm: the drive is authenticated, sysfs says what was negotiated, and the
 # responder saw one attestation in which nothing was against the standard.
@@ -9,7 +9,8 @@
 . /lib.sh
 
 hashes='sha256 sha384 sha512 sha3-256 sha3-384 sha3-512'
-asyms='rsassa-2048 rsassa-3072 rsassa-4096 ecdsa-p256 ecdsa-p384 ecdsa-p521'
+roots='rsassa-2048 rsassa-3072 rsassa-4096 ecdsa-p256 ecdsa-p384 ecdsa-p521'
+asyms="$roots rsapss-2048 rsapss-3072 rsapss-4096"
 
 # attests VERSION HASH ASYM
 attests() {
@@ -24,9 +25,9 @@ attests() {
 }
 
 ktap_print_header
-ktap_set_plan 186
+ktap_set_plan 279
 # shellcheck disable=SC2086 # They are words.
-start_spdm $asyms
+start_spdm $roots
 
 for asym in $asyms; do
 	configure 0 "asym=$asym"

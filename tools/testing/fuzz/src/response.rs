@@ -37,9 +37,6 @@ pub enum Before {
     Forgotten,
     /// Somebody provisioned the device's public key.
     Key,
-    /// CAPABILITIES that were changed on the way: the device insists on several keys. So this cannot end
-    /// well.
-    MultiKey,
 }
 
 /// Code of GET_MEASUREMENTS.
@@ -52,7 +49,7 @@ impl State {
         bench.measurements = self.request == GET_MEASUREMENTS;
         match self.before {
             Before::Attestation | Before::Forgotten => bench.caching(),
-            Before::Nothing | Before::Key | Before::MultiKey => bench,
+            Before::Nothing | Before::Key => bench,
         }
     }
 
@@ -60,7 +57,7 @@ impl State {
     fn begin(&self, bench: &mut Bench) {
         bench.restart();
         match self.before {
-            Before::Nothing | Before::MultiKey => {}
+            Before::Nothing => {}
             Before::Attestation => _ = bench.honest(),
             Before::Forgotten => {
                 bench.honest();
@@ -77,7 +74,7 @@ impl State {
         change: impl Fn(&mut Vec<u8>) -> Vec<u8> + 'static,
     ) -> (Outcome, Oracle) {
         self.begin(bench);
-        let (request, nth, before) = (self.request, self.nth, self.before);
+        let (request, nth) = (self.request, self.nth);
         let shared = Rc::new(RefCell::new((Oracle::default(), 0)));
         let inner = shared.clone();
         bench.tamper(move |_, carried| {
@@ -92,9 +89,6 @@ impl State {
                     recorded = change(response);
                 }
                 *count += 1;
-            }
-            if before == Before::MultiKey {
-                several_keys(response);
             }
             oracle.follow(sent, response, &[&honest, &recorded]);
         });
@@ -180,11 +174,4 @@ fn first_nonce() -> u64 {
         rand_bytes(&mut octets).unwrap();
         u64::from_le_bytes(octets) >> 1
     })
-}
-
-/// Sets MULTI_KEY_CAP and what it needs, GET_KEY_PAIR_INFO_CAP.
-fn several_keys(response: &mut [u8]) {
-    if let [_, 0x61, _, _, _, _, _, _, _, _, _, flags, ..] = response {
-        *flags |= 0x14;
-    }
 }

@@ -17,6 +17,7 @@ use openssl::pkey::{HasPublic, Id, KeyType, PKey, PKeyRef, Private, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rand::rand_bytes;
 use openssl::rsa::{Padding, Rsa};
+use openssl::sign::RsaPssSaltlen;
 use std::fmt;
 use std::str::FromStr;
 
@@ -122,6 +123,12 @@ pub enum Asym {
     Rsassa3072,
     /// RSASSA (PKCS #1 v1.5) with a key of 4096 bits.
     Rsassa4096,
+    /// RSAPSS with a key of 2048 bits.
+    Rsapss2048,
+    /// RSAPSS with a key of 3072 bits.
+    Rsapss3072,
+    /// RSAPSS with a key of 4096 bits.
+    Rsapss4096,
     /// ECDSA on NIST P-256.
     EcdsaP256,
     /// ECDSA on NIST P-384.
@@ -138,11 +145,14 @@ pub enum Asym {
 
 impl Asym {
     /// Every signature algorithm, in the order of its bit, post-quantum ones last.
-    pub const ALL: [Asym; 9] = [
+    pub const ALL: [Asym; 12] = [
         Asym::Rsassa2048,
+        Asym::Rsapss2048,
         Asym::Rsassa3072,
+        Asym::Rsapss3072,
         Asym::EcdsaP256,
         Asym::Rsassa4096,
+        Asym::Rsapss4096,
         Asym::EcdsaP384,
         Asym::EcdsaP521,
         Asym::MlDsa44,
@@ -151,11 +161,14 @@ impl Asym {
     ];
 
     /// Those of BaseAsymAlgo, in the order of their bit.
-    pub const BASE: [Asym; 6] = [
+    pub const BASE: [Asym; 9] = [
         Asym::Rsassa2048,
+        Asym::Rsapss2048,
         Asym::Rsassa3072,
+        Asym::Rsapss3072,
         Asym::EcdsaP256,
         Asym::Rsassa4096,
+        Asym::Rsapss4096,
         Asym::EcdsaP384,
         Asym::EcdsaP521,
     ];
@@ -164,9 +177,12 @@ impl Asym {
     pub fn bit(self) -> u32 {
         match self {
             Asym::Rsassa2048 => 0x001,
+            Asym::Rsapss2048 => 0x002,
             Asym::Rsassa3072 => 0x004,
+            Asym::Rsapss3072 => 0x008,
             Asym::EcdsaP256 => 0x010,
             Asym::Rsassa4096 => 0x020,
+            Asym::Rsapss4096 => 0x040,
             Asym::EcdsaP384 => 0x080,
             Asym::EcdsaP521 => 0x100,
             Asym::MlDsa44 => 0x1,
@@ -181,6 +197,9 @@ impl Asym {
             Asym::Rsassa2048 => "rsassa-2048",
             Asym::Rsassa3072 => "rsassa-3072",
             Asym::Rsassa4096 => "rsassa-4096",
+            Asym::Rsapss2048 => "rsapss-2048",
+            Asym::Rsapss3072 => "rsapss-3072",
+            Asym::Rsapss4096 => "rsapss-4096",
             Asym::EcdsaP256 => "ecdsa-p256",
             Asym::EcdsaP384 => "ecdsa-p384",
             Asym::EcdsaP521 => "ecdsa-p521",
@@ -193,9 +212,9 @@ impl Asym {
     /// Size of a signature in an SPDM message, in bytes: the modulus, or r and s side by side.
     pub fn signature_size(self) -> usize {
         match self {
-            Asym::Rsassa2048 => 256,
-            Asym::Rsassa3072 => 384,
-            Asym::Rsassa4096 => 512,
+            Asym::Rsassa2048 | Asym::Rsapss2048 => 256,
+            Asym::Rsassa3072 | Asym::Rsapss3072 => 384,
+            Asym::Rsassa4096 | Asym::Rsapss4096 => 512,
             Asym::EcdsaP256 => 64,
             Asym::EcdsaP384 => 96,
             Asym::EcdsaP521 => 132,
@@ -205,9 +224,23 @@ impl Asym {
         }
     }
 
-    /// Whether this is one of the RSASSA algorithms.
-    pub fn is_rsa(self) -> bool {
-        matches!(self, Asym::Rsassa2048 | Asym::Rsassa3072 | Asym::Rsassa4096)
+    /// How an RSA signature is padded.
+    pub fn rsa_padding(self) -> Padding {
+        match self {
+            Asym::Rsapss2048 | Asym::Rsapss3072 | Asym::Rsapss4096 => Padding::PKCS1_PSS,
+            _ => Padding::PKCS1,
+        }
+    }
+
+    /// The algorithm whose keys and certificates it uses: RSAPSS signs with the RSA keys that there are, in whose
+    /// certificates nothing is padded that way.
+    pub fn of_keys(self) -> Asym {
+        match self {
+            Asym::Rsapss2048 => Asym::Rsassa2048,
+            Asym::Rsapss3072 => Asym::Rsassa3072,
+            Asym::Rsapss4096 => Asym::Rsassa4096,
+            other => other,
+        }
     }
 
     /// What OpenSSL calls keys of a post-quantum algorithm, and the last arc of its OID
@@ -251,9 +284,9 @@ impl Asym {
             return PKey::private_key_from_seed(None, kind, None, &seed);
         }
         let curve = match self {
-            Asym::Rsassa2048 => return PKey::from_rsa(Rsa::generate(2048)?),
-            Asym::Rsassa3072 => return PKey::from_rsa(Rsa::generate(3072)?),
-            Asym::Rsassa4096 => return PKey::from_rsa(Rsa::generate(4096)?),
+            Asym::Rsassa2048 | Asym::Rsapss2048 => return PKey::from_rsa(Rsa::generate(2048)?),
+            Asym::Rsassa3072 | Asym::Rsapss3072 => return PKey::from_rsa(Rsa::generate(3072)?),
+            Asym::Rsassa4096 | Asym::Rsapss4096 => return PKey::from_rsa(Rsa::generate(4096)?),
             Asym::EcdsaP256 => Nid::X9_62_PRIME256V1,
             Asym::EcdsaP384 => Nid::SECP384R1,
             _ => Nid::SECP521R1,
@@ -298,18 +331,28 @@ pub fn coordinate_size(key: &PKey<Private>) -> Option<usize> {
     Some((key.group().degree() as usize).div_ceil(8))
 }
 
-/// Signs a digest that was made with `hash`, in the form SPDM sends: RSASSA-PKCS1-v1_5, or ECDSA
-/// as r and s in big-endian order, each as long as the curve's field.
+/// Signs a digest that was made with `hash`, in the form SPDM sends: RSA with `padding` and, if that is PSS, a salt of
+/// the digest's size or of `salt` bytes; or ECDSA as r and s in big-endian order, each as long as the curve's field.
 ///
 /// # Errors
 ///
 /// Fails if OpenSSL does.
-pub fn sign_digest(key: &PKey<Private>, hash: Hash, digest: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+pub fn sign_digest(
+    key: &PKey<Private>,
+    (padding, salt): (Padding, Option<i32>),
+    hash: Hash,
+    digest: &[u8],
+) -> Result<Vec<u8>, ErrorStack> {
     if key.id() == Id::RSA {
         let mut context = PkeyCtx::new(key)?;
         context.sign_init()?;
-        context.set_rsa_padding(Padding::PKCS1)?;
+        context.set_rsa_padding(padding)?;
         context.set_signature_md(hash.md())?;
+        if padding == Padding::PKCS1_PSS {
+            context.set_rsa_pss_saltlen(
+                salt.map_or(RsaPssSaltlen::DIGEST_LENGTH, RsaPssSaltlen::custom),
+            )?;
+        }
         let mut signature = Vec::new();
         context.sign_to_vec(digest, &mut signature)?;
         return Ok(signature);
@@ -370,6 +413,7 @@ pub fn verify_message(
 /// Fails if OpenSSL does for another reason than the signature.
 pub fn verify_digest(
     key: &PKey<Public>,
+    padding: Padding,
     hash: Hash,
     digest: &[u8],
     signature: &[u8],
@@ -377,8 +421,11 @@ pub fn verify_digest(
     if key.id() == Id::RSA {
         let mut context = PkeyCtx::new(key)?;
         context.verify_init()?;
-        context.set_rsa_padding(Padding::PKCS1)?;
+        context.set_rsa_padding(padding)?;
         context.set_signature_md(hash.md())?;
+        if padding == Padding::PKCS1_PSS {
+            context.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+        }
         return Ok(context.verify(digest, signature).unwrap_or(false));
     }
     let key = key.ec_key()?;
@@ -455,18 +502,42 @@ mod tests {
             Asym::EcdsaP384,
             Asym::EcdsaP521,
             Asym::Rsassa2048,
+            Asym::Rsapss2048,
         ] {
+            let padding = asym.rsa_padding();
             let key = asym.generate().unwrap();
             let public = PKey::public_key_from_der(&key.public_key_to_der().unwrap()).unwrap();
             for hash in Hash::ALL {
                 let digest = hash.digest(b"message").unwrap();
                 let other = hash.digest(b"massage").unwrap();
-                let signature = sign_digest(&key, hash, &digest).unwrap();
+                let signature = sign_digest(&key, (padding, None), hash, &digest).unwrap();
                 assert_eq!(signature.len(), asym.signature_size());
-                assert!(verify_digest(&public, hash, &digest, &signature).unwrap());
-                assert!(!verify_digest(&public, hash, &other, &signature).unwrap());
+                let verify =
+                    |digest, signature| verify_digest(&public, padding, hash, digest, signature);
+                assert!(verify(&digest, &signature).unwrap());
+                assert!(!verify(&other, &signature).unwrap());
                 let short = &signature[..signature.len() - 1];
-                assert!(!verify_digest(&public, hash, &digest, short).unwrap());
+                assert!(!verify(&digest, short).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn paddings_are_told_apart() {
+        let key = Asym::Rsapss2048.generate().unwrap();
+        let public = PKey::public_key_from_der(&key.public_key_to_der().unwrap()).unwrap();
+        let hash = Hash::Sha256;
+        let digest = hash.digest(b"message").unwrap();
+        for (form, is_pss, is_pkcs1) in [
+            ((Padding::PKCS1_PSS, None), true, false),
+            ((Padding::PKCS1_PSS, Some(0)), false, false),
+            ((Padding::PKCS1_PSS, Some(33)), false, false),
+            ((Padding::PKCS1, None), false, true),
+        ] {
+            let signature = sign_digest(&key, form, hash, &digest).unwrap();
+            for (padding, right) in [(Padding::PKCS1_PSS, is_pss), (Padding::PKCS1, is_pkcs1)] {
+                let verified = verify_digest(&public, padding, hash, &digest, &signature);
+                assert_eq!(verified.unwrap(), right);
             }
         }
     }

@@ -5,10 +5,13 @@
 use crate::algorithm::{Asym, Hash};
 use crate::device::MAX_MESSAGE;
 use crate::fault::Fault;
-use crate::message::{self, Exchange, CERT_CAP, CHAL_CAP, MIN_DATA_TRANSFER_SIZE, SLOTS};
+use crate::message::{
+    self, Exchange, CERT_CAP, CHAL_CAP, MIN_DATA_TRANSFER_SIZE, SLOTS, STANDARD_USES,
+};
 use crate::pki::{Identity, QEMU_NVME_SAN};
 use crate::variant::{Variant, VariantInfo, VARIANTS};
 use serde_json::{json, Value};
+use std::array;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -52,6 +55,20 @@ impl fmt::Display for Slot {
     }
 }
 
+/// What DIGESTS says of a slot's key where there are several (1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// KeyPairID: slots that have the same one have the same key.
+    pub pair: u8,
+    /// Certificate model: 1 device, 2 alias, 3 generic.
+    pub model: u8,
+    /// KeyUsageMask.
+    pub uses: u16,
+}
+
+/// Names of certificate models, from 1 on.
+const MODELS: [&str; 3] = ["device", "alias", "generic"];
+
 /// A fault that is switched on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Active {
@@ -87,6 +104,8 @@ pub struct Config {
     pub asyms: Vec<Asym>,
     /// Its certificate slots.
     pub slots: [Slot; SLOTS],
+    /// What it says of their keys, if it has MULTI_KEY_CAP (1.3).
+    pub keys: [KeyInfo; SLOTS],
     /// Largest portion of a chain in bytes; 0: as large as asked for.
     pub portion: u16,
     /// DataTransferSize in CAPABILITIES, and with CHUNK_CAP the largest message it sends at once.
@@ -132,6 +151,12 @@ impl Config {
             ],
             asyms: vec![Asym::EcdsaP384],
             slots,
+            keys: array::from_fn(|slot| KeyInfo {
+                // CAST: there are eight.
+                pair: slot as u8 + 1,
+                model: 1,
+                uses: STANDARD_USES,
+            }),
             portion: 0,
             transfer: MAX_MESSAGE as u32,
             delay: Duration::ZERO,
@@ -155,6 +180,16 @@ impl Config {
             san.push_str(&format!(":{serial:016x}"));
         }
         Identity { san, key: self.key }
+    }
+
+    /// The same of the leaf certificate in a slot: one key for all of them, or one for each key pair, of which the
+    /// first is the one that there would be else.
+    pub fn identity_in(&self, slot: usize, multi_key: bool) -> Identity {
+        let mut identity = self.identity();
+        if multi_key {
+            identity.key += 1000 * u32::from(self.keys[slot].pair.saturating_sub(1));
+        }
+        identity
     }
 
     /// This configuration, changed by `key=value` words with blanks between them.
@@ -198,12 +233,22 @@ impl Config {
                 "at" => at = Some(Exchange::from_name(value)?),
                 "bytes" => bytes = Some(number(key, value)?),
                 _ => {
-                    let slot = key
-                        .strip_prefix("slot")
-                        .and_then(|n| n.parse().ok())
-                        .and_then(|n: usize| config.slots.get_mut(n))
-                        .ok_or_else(|| format!("no key `{key}`"))?;
-                    *slot = value.parse()?;
+                    let what = key.trim_end_matches(|c: char| c.is_ascii_digit());
+                    let n = key[what.len()..].parse().unwrap_or(SLOTS);
+                    let unknown = || format!("no key `{key}`");
+                    let slot = config.slots.get_mut(n).ok_or_else(unknown)?;
+                    match what {
+                        "slot" => *slot = value.parse()?,
+                        "pair" => config.keys[n].pair = number(key, value)?,
+                        "uses" => config.keys[n].uses = number(key, value)?,
+                        "model" => {
+                            let model = MODELS.iter().position(|name| *name == value);
+                            let names = || format!("{key}: one of {}", MODELS.join(", "));
+                            // CAST: there are three.
+                            config.keys[n].model = model.ok_or_else(names)? as u8 + 1;
+                        }
+                        _ => return Err(unknown()),
+                    }
                 }
             }
         }
@@ -249,6 +294,11 @@ impl Config {
             "hash": self.hashes.iter().map(|h| h.name()).collect::<Vec<_>>(),
             "asym": self.asyms.iter().map(|a| a.name()).collect::<Vec<_>>(),
             "slots": self.slots.iter().map(|s| s.to_string()).collect::<Vec<_>>(),
+            "keys": self.keys.iter().map(|k| json!({
+                "pair": k.pair,
+                "model": MODELS.get(usize::from(k.model).wrapping_sub(1)),
+                "uses": k.uses,
+            })).collect::<Vec<_>>(),
             "portion": self.portion,
             "transfer": self.transfer,
             "delay-ms": self.delay.as_millis() as u64,
@@ -274,8 +324,12 @@ pub const KEYS: &str = "\
   version=1.0,1.1,1.2,1.3   versions offered; there is 1.4, too
   hash=NAME[,NAME...]       sha256 sha384 sha512 sha3-256 sha3-384 sha3-512, best first
   asym=NAME[,NAME...]       ecdsa-p256 ecdsa-p384 ecdsa-p521 rsassa-2048 -3072 -4096
-                            mldsa44 mldsa65 mldsa87 (1.4), best first
+                            rsapss-2048 -3072 -4096 (with the keys of rsassa-) mldsa44 mldsa65
+                            mldsa87 (1.4), best first
   slot0..slot7=CHAIN        a chain (see `variants`), empty, or none
+  pair0..pair7=N            KeyPairID of a slot, with MULTI_KEY_CAP (flags=0x14000006) from 1.3
+                            on: another number is another key; model0..=device|alias|generic,
+                            uses0..=N (KeyUsageMask)
   portion=BYTES             largest portion of a chain; 0: as large as asked for
   transfer=BYTES            DataTransferSize; with CHUNK_CAP (flags=0x20006) larger messages come
                             in chunks
@@ -386,6 +440,16 @@ mod tests {
             config.san
         );
         assert_eq!(config.changed("").unwrap(), config);
+        let changed = config.changed("pair3=7 model3=alias uses3=0x2").unwrap();
+        let expected = KeyInfo {
+            pair: 7,
+            model: 2,
+            uses: 2,
+        };
+        assert_eq!(changed.keys[3], expected);
+        assert_eq!(changed.identity_in(3, true).key, 6003);
+        assert_eq!(changed.identity_in(3, false), changed.identity());
+        assert_eq!(changed.identity_in(0, true), changed.identity());
     }
 
     #[test]
@@ -422,6 +486,13 @@ mod tests {
             "hash=md5",
             "asym=rsassa-1024",
             "slot8=ok",
+            "pair8=1",
+            "pair0=256",
+            "model0=4",
+            "uses0=65536",
+            "slot=ok",
+            "=",
+            "ä=1",
             "slot0=fine",
             "portion=70000",
             "colour=red",

@@ -9,10 +9,11 @@ use crate::fault::{Carrier, Fault};
 use crate::mctp::packet::BASELINE_UNIT;
 use crate::measurement::{self, DMTF};
 use crate::message::{
-    u16_at, u32_at, ErrorCode, Exchange, CHUNK_CAP, CONTEXT_SIZE, ERROR, HEADER_SIZE,
-    LARGE_RESP_CAP, MEAS_CAP, MEAS_CAP_SIG, MIN_DATA_TRANSFER_SIZE, NONCE_SIZE, PUBLIC_KEY_SLOT,
-    PUB_KEY_ID_CAP, RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11, VERSION_12, VERSION_13,
-    VERSION_14,
+    u16_at, u32_at, ErrorCode, Exchange, CHALLENGE_USE, CHUNK_CAP, CONTEXT_SIZE, ERROR,
+    GET_KEY_PAIR_INFO_CAP, HEADER_SIZE, LARGE_RESP_CAP, MEASUREMENT_USE, MEAS_CAP, MEAS_CAP_SIG,
+    MIN_DATA_TRANSFER_SIZE, MULTI_KEY_CAP, MULTI_KEY_CONN, MULTI_KEY_ONLY, NONCE_SIZE,
+    PUBLIC_KEY_SLOT, PUB_KEY_ID_CAP, RESPOND_IF_READY, SLOTS, VERSION_10, VERSION_11, VERSION_12,
+    VERSION_13, VERSION_14,
 };
 use crate::misbehaviour::{self, Signing};
 use crate::pki::{Chain, Pki};
@@ -126,6 +127,8 @@ struct Connection {
     large_request: Option<LargeRequest>,
     hash: Hash,
     asym: Asym,
+    /// Whether there may be several keys.
+    multi_key: bool,
     slots: [SlotState; SLOTS],
     /// VERSION, CAPABILITIES and ALGORITHMS pairs.
     vca: Vec<u8>,
@@ -149,6 +152,7 @@ impl Connection {
             large_request: None,
             hash: Hash::Sha256,
             asym: Asym::EcdsaP256,
+            multi_key: false,
             slots: [const { SlotState::None }; SLOTS],
             vca: Vec::new(),
             measurements: Vec::new(),
@@ -196,15 +200,41 @@ fn refuse<T>(code: ErrorCode, violation: &str) -> Result<T, Refusal> {
 ///
 /// Fails if they cannot be made or kept.
 pub fn prepare(pki: &Pki, config: &Config) -> Result<()> {
+    let multi_key = if has_multi_key(config) {
+        &[false, true][..]
+    } else {
+        &[false]
+    };
     for &asym in &config.asyms {
-        for slot in config.slots {
-            if let Slot::Chain(variant) = slot {
-                let chain = pki.chain(asym, variant, &config.identity());
+        for (number, slot) in config.slots.iter().enumerate() {
+            let &Slot::Chain(variant) = slot else {
+                continue;
+            };
+            for &multi_key in multi_key {
+                let chain = pki.chain(asym, variant, &config.identity_in(number, multi_key));
                 chain.with_context(|| format!("chain {slot} for {asym}"))?;
             }
         }
     }
     Ok(())
+}
+
+/// Whether a device may have several keys.
+fn has_multi_key(config: &Config) -> bool {
+    flags(config) & MULTI_KEY_CAP != 0
+}
+
+/// Its flags: with CHUNK_CAP, if it is to misbehave in chunks, and with several keys, if it is to lie about those.
+fn flags(config: &Config) -> u32 {
+    let has = |which: fn(Fault) -> bool| config.faults.iter().any(|f| which(f.fault));
+    let mut flags = config.flags;
+    if has(Fault::is_chunk) {
+        flags |= CHUNK_CAP;
+    }
+    if has(Fault::is_multi_key) && flags & MULTI_KEY_CAP == 0 {
+        flags |= MULTI_KEY_ONLY | GET_KEY_PAIR_INFO_CAP;
+    }
+    flags
 }
 
 /// Changes a response, but for its signature, before it enters the transcript.
@@ -552,10 +582,8 @@ impl Device {
         }
     }
 
-    /// Its flags: with CHUNK_CAP, if it is to misbehave in chunks.
     fn flags(&self) -> u32 {
-        let chunks = self.config.faults.iter().any(|f| f.fault.is_chunk());
-        self.config.flags | if chunks { CHUNK_CAP } else { 0 }
+        flags(&self.config)
     }
 
     /// The message itself, or ERROR LargeResponse if it has to be fetched in chunks.
@@ -818,6 +846,17 @@ impl Device {
         Ok(self.finish(Exchange::Version, request, message))
     }
 
+    /// Whether the key of a slot is for this use, where there are several.
+    fn check_use(&self, slot: usize, wanted: u16) -> Result<(), Refusal> {
+        if self.connection.multi_key && self.config.keys[slot].uses & wanted == 0 {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                "a slot whose key is for other uses",
+            );
+        }
+        Ok(())
+    }
+
     fn check_reserved(&mut self, exchange: Exchange, bytes: &[u8]) {
         if bytes.iter().any(|&byte| byte != 0) {
             let what = format!("{}: a reserved field is not zero", exchange.request_name());
@@ -933,6 +972,14 @@ impl Device {
         if version < VERSION_12 {
             self.check_reserved(Exchange::Algorithms, &request[7..8]);
         }
+        let asks_multi_key = version >= VERSION_13 && request[7] & MULTI_KEY_CONN != 0;
+        match self.flags() & MULTI_KEY_CAP {
+            0 if asks_multi_key => return wrong("ResponderMultiKeyConn without MULTI_KEY_CAP"),
+            MULTI_KEY_ONLY if version >= VERSION_13 && !asks_multi_key => {
+                return wrong("no ResponderMultiKeyConn, and MULTI_KEY_CAP leaves no choice");
+            }
+            _ => self.connection.multi_key = asks_multi_key,
+        }
         let extended = usize::from(request[28]) + usize::from(request[29]);
         let Some(mut tables) = request.get(32 + 4 * extended..) else {
             return wrong("extended algorithms past the end");
@@ -982,12 +1029,15 @@ impl Device {
         };
         self.connection.hash = hash;
         self.connection.asym = asym;
-        for (state, slot) in self.connection.slots.iter_mut().zip(self.config.slots) {
+        let multi_key = self.connection.multi_key;
+        let slots = self.connection.slots.iter_mut().zip(self.config.slots);
+        for (number, (state, slot)) in slots.enumerate() {
             *state = match slot {
                 Slot::None => SlotState::None,
                 Slot::Empty => SlotState::Empty,
                 Slot::Chain(variant) => {
-                    let chain = self.pki.chain(asym, variant, &self.config.identity());
+                    let identity = self.config.identity_in(number, multi_key);
+                    let chain = self.pki.chain(asym, variant, &identity);
                     let bytes = chain.and_then(|c| Ok((c.to_spdm(hash)?, c)));
                     match bytes {
                         Ok((bytes, chain)) => SlotState::Chain(chain, bytes),
@@ -1061,6 +1111,14 @@ impl Device {
                 message.extend(digest.map_err(|_| unspecified.clone())?);
             }
         }
+        if connection.multi_key {
+            let keys = self.config.keys.iter().zip(&connection.slots);
+            let keys = keys.filter(|(_, slot)| matches!(slot, SlotState::Chain(..)));
+            let keys: Vec<_> = keys.map(|(key, _)| *key).collect();
+            message.extend(keys.iter().map(|key| key.pair));
+            message.extend(keys.iter().map(|key| key.model));
+            message.extend(keys.iter().flat_map(|key| key.uses.to_le_bytes()));
+        }
         Ok(self.finish(Exchange::Digests, request, message))
     }
 
@@ -1132,7 +1190,11 @@ impl Device {
             (portion, remainder.len())
         };
         let code = Exchange::Certificate.response_code();
-        let mut message = vec![version, code, request[2] & 0x8F, 0];
+        let info = match self.connection.multi_key {
+            true => self.config.keys[slot].model,
+            false => 0,
+        };
+        let mut message = vec![version, code, request[2] & 0x8F, info];
         // CAST: a chain is at most 65535 bytes.
         if large {
             message.extend([0; 4]);
@@ -1169,6 +1231,9 @@ impl Device {
                 "a measurement summary without MEAS_CAP",
             );
         }
+        if !without {
+            self.check_use(slot, CHALLENGE_USE)?;
+        }
         let failed = |_| Refusal {
             code: ErrorCode::Unspecified,
             data: 0,
@@ -1198,6 +1263,7 @@ impl Device {
             hash,
             context: misbehaviour::RESPONDER_CHALLENGE,
             is_pqc: is_pqc(&chain.key),
+            padding: (self.connection.asym.rsa_padding(), None),
             context_string: None,
             vca: self.connection.vca.clone(),
             certificates: self.connection.certificates.clone(),
@@ -1282,6 +1348,9 @@ impl Device {
         let Some(SlotState::Chain(chain, _)) = state.cloned() else {
             return refuse(ErrorCode::InvalidRequest, "a slot without a chain");
         };
+        if signed && !without {
+            self.check_use(slot.into(), MEASUREMENT_USE)?;
+        }
 
         let all = measurement::blocks(self.config.firmware, hash).map_err(failed)?;
         let asked: Vec<_> = match request[3] {
@@ -1332,6 +1401,7 @@ impl Device {
             hash,
             context: misbehaviour::RESPONDER_MEASUREMENTS,
             is_pqc: is_pqc(&chain.key),
+            padding: (self.connection.asym.rsa_padding(), None),
             context_string: None,
             vca: match version {
                 VERSION_10 | VERSION_11 => Vec::new(),

@@ -248,6 +248,24 @@ faults! {
         "DIGESTS: one slot more than digests";
     ChainHash "chain-hash" ["C4"] CHALLENGE VERSION_10 ALWAYS Fatal
         "CHALLENGE_AUTH: one bit of CertChainHash is wrong";
+    KeyPair0 "key-pair-0" ["C16"] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: KeyPairID 0 of the first slot (with several keys)";
+    KeyPairTwoUses "key-pair-two-uses" ["C16"] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: one slot more, with the KeyPairID of the first and another KeyUsageMask";
+    KeyPairTwice "key-pair-twice" ["C16"] DIGESTS VERSION_13 ALWAYS None
+        "DIGESTS: one slot more, with the KeyPairID and the KeyUsageMask of the first: it may be";
+    KeyUsage "key-usage" ["C16"] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: no KeyUsageMask has ChallengeUse";
+    KeyUsageNone "key-usage-none" ["C16"] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: the KeyUsageMask of slot 0 has no use that the standard knows";
+    CertificateModelReserved "certificate-model" [] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: a certificate model that is reserved";
+    CertificateModelNone "certificate-model-none" [] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: no certificate model in the first slot, but a digest";
+    GenericSlot0 "generic-slot-0" [] DIGESTS VERSION_13 ALWAYS Fatal
+        "DIGESTS: the generic certificate model in slot 0";
+    CertificateModelChanged "certificate-model-changed" [] CERTIFICATE VERSION_13 ALWAYS Fatal
+        "CERTIFICATE: another certificate model than in DIGESTS";
     EmptyPortion "empty-portion" ["C13"] CERTIFICATE VERSION_10 ALWAYS Fatal
         "CERTIFICATE: PortionLength 0";
     GrowingTotal "growing-total" ["C13"] CERTIFICATE VERSION_10 ALWAYS Fatal
@@ -294,6 +312,10 @@ faults! {
         "signed with the requester's context";
     EmptyContext "empty-context" ["S4"] CHALLENGE VERSION_14 ALWAYS Fatal
         "ML-DSA: signed with an empty context string";
+    PssSalt "pss-salt" [] CHALLENGE VERSION_10 ALWAYS Fatal
+        "RSAPSS: the salt is not of the digest's size (bytes=)";
+    PssAsPkcs1 "pss-as-pkcs1" [] CHALLENGE VERSION_10 ALWAYS Fatal
+        "RSAPSS: signed as RSASSA, with the same key";
     OtherPrefix "other-prefix" ["S5"] CHALLENGE VERSION_10 ALWAYS Fatal
         "signed in the form of another version";
     ErrorInTranscript "error-in-transcript" ["S11"] CHALLENGE VERSION_10 ALWAYS Fatal
@@ -473,6 +495,12 @@ impl Fault {
     pub fn is_chunk(self) -> bool {
         // The last rows of the table.
         self as usize >= Fault::ChunkHandle as usize
+    }
+
+    /// Whether it is a lie about keys of which there are several.
+    pub fn is_multi_key(self) -> bool {
+        let rows = Fault::KeyPair0 as usize..=Fault::CertificateModelChanged as usize;
+        rows.contains(&(self as usize))
     }
 
     /// Whether it is a matter of measurements, which do not change a verdict.

@@ -164,6 +164,9 @@ fn main() -> Result<()> {
             pki.all_roots()?;
             for asym in Asym::ALL {
                 pki.chain(asym, Variant::Ok, &identity)?;
+                if asym.of_keys() != asym {
+                    continue;
+                }
                 print(&format!("{}\n", pki.root_path(asym).display()))?;
             }
             Ok(())

@@ -40,6 +40,20 @@ pub const MEAS_CAP_SIG: u32 = 0x0000_0010;
 pub const PUB_KEY_ID_CAP: u32 = 0x0001_0000;
 /// SlotID of that key.
 pub const PUBLIC_KEY_SLOT: u8 = 0xFF;
+/// CAPABILITIES: whether there may be several keys (1.3): 1 never less, 2 if it is asked for.
+pub const MULTI_KEY_CAP: u32 = 0x0C00_0000;
+/// The same: never less.
+pub const MULTI_KEY_ONLY: u32 = 0x0400_0000;
+/// CAPABILITIES: GET_KEY_PAIR_INFO is answered, which has to be so with several keys (1.3).
+pub const GET_KEY_PAIR_INFO_CAP: u32 = 0x1000_0000;
+/// OtherParamsSupport: the requester takes several keys (1.3).
+pub const MULTI_KEY_CONN: u8 = 0x10;
+/// KeyUsageMask: the key signs CHALLENGE_AUTH (1.3).
+pub const CHALLENGE_USE: u16 = 0x0002;
+/// KeyUsageMask: the key signs MEASUREMENTS (1.3).
+pub const MEASUREMENT_USE: u16 = 0x0004;
+/// KeyUsageMask: the uses that the standard knows (1.3).
+pub const STANDARD_USES: u16 = 0x000F;
 /// CAPABILITIES, both sides: large messages in chunks (1.2).
 pub const CHUNK_CAP: u32 = 0x0002_0000;
 /// CAPABILITIES: portions of certificate chains with 32-bit lengths (1.4).

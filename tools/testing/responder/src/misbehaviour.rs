@@ -18,6 +18,7 @@ use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::rand::rand_bytes;
+use openssl::rsa::Padding;
 
 /// Context of a responder's CHALLENGE_AUTH signature (1.2).
 pub const RESPONDER_CHALLENGE: &str = "responder-challenge_auth signing";
@@ -55,6 +56,8 @@ pub struct Signing {
     pub context: &'static str,
     /// Whether a message is signed, with a context string, and no digest.
     pub is_pqc: bool,
+    /// Padding of a signature by RSA, and the size of its salt if it is not that of the digest.
+    pub padding: (Padding, Option<i32>),
     /// The context string, if it is not the context.
     pub context_string: Option<&'static str>,
     /// VERSION, CAPABILITIES and ALGORITHMS pairs.
@@ -93,7 +96,7 @@ impl Signing {
             let context = self.context_string.unwrap_or(self.context);
             sign_message(key, context.as_bytes(), &self.message()?)
         } else {
-            sign_digest(key, self.hash, &self.digest()?)
+            sign_digest(key, self.padding, self.hash, &self.digest()?)
         }
     }
 
@@ -463,8 +466,53 @@ fn change_digests(fault: Fault, message: &mut Vec<u8>) -> bool {
                 message[2] |= 1 << slot;
             }
         }
+        fault if fault.is_multi_key() => return change_keys(fault, message),
         _ => return false,
     }
+    true
+}
+
+/// Changes KeyPairID, CertificateInfo and KeyUsageMask in DIGESTS, if they are there.
+fn change_keys(fault: Fault, message: &mut Vec<u8>) -> bool {
+    let slots = message[3].count_ones() as usize;
+    let Some(each) = (message.len() - HEADER_SIZE).checked_div(slots) else {
+        return false;
+    };
+    // Sizes of digests are multiples of 16, and there are four bytes more of each slot.
+    if each % 16 != 4 {
+        return false;
+    }
+    // The highest slot that is not there: its digest is the last.
+    let more = 7_u32.saturating_sub(message[3].leading_ones());
+    if matches!(fault, Fault::KeyPairTwoUses | Fault::KeyPairTwice) && message[3] >> more != 0 {
+        return false;
+    }
+    let mut digests = message.split_off(HEADER_SIZE);
+    let mut pairs = digests.split_off(slots * (each - 4));
+    let mut models = pairs.split_off(slots);
+    let mut uses = models.split_off(slots);
+    match fault {
+        Fault::KeyPair0 => pairs[0] = 0,
+        Fault::KeyPairTwoUses | Fault::KeyPairTwice => {
+            message[2] |= 1 << more;
+            message[3] |= 1 << more;
+            digests.extend_from_within(..each - 4);
+            pairs.extend_from_within(..1);
+            models.push(2);
+            uses.extend_from_within(..2);
+            if fault == Fault::KeyPairTwoUses {
+                uses[2 * slots] ^= 1;
+            }
+        }
+        Fault::KeyUsage => uses.iter_mut().step_by(2).for_each(|uses| *uses &= !2),
+        // Of one of its vendor's, if of any.
+        Fault::KeyUsageNone => uses[0] &= 0xF0,
+        Fault::CertificateModelReserved => models[0] = 7,
+        Fault::CertificateModelNone => models[0] = 0,
+        // The last of those that are played here.
+        _ => models[0] = 3,
+    }
+    message.extend([digests, pairs, models, uses].concat());
     true
 }
 
@@ -506,6 +554,7 @@ fn change_certificate(fault: Fault, request: &[u8], message: &mut Vec<u8>) -> bo
         Fault::PortionLength => set(message, portion.saturating_add(4), remainder),
         Fault::WrongSlot => message[2] ^= 1,
         Fault::CertificateInfo => message[3] |= 1,
+        Fault::CertificateModelChanged => message[3] ^= 3,
         Fault::LargeCertChain => message[2] ^= 0x80,
         Fault::ChainOf4Gib => {
             if message[2] & 0x80 == 0 {
@@ -614,6 +663,12 @@ pub fn change_signing(active: &Active, signing: &mut Signing) -> bool {
         }
         Fault::RequesterRole => signing.context = REQUESTER_CHALLENGE,
         Fault::EmptyContext if signing.is_pqc => signing.context_string = Some(""),
+        Fault::PssSalt if signing.padding.0 == Padding::PKCS1_PSS => {
+            signing.padding.1 = Some(active.bytes as i32);
+        }
+        Fault::PssAsPkcs1 if signing.padding.0 == Padding::PKCS1_PSS => {
+            signing.padding.0 = Padding::PKCS1;
+        }
         Fault::OtherPrefix => {
             signing.version = match signing.version {
                 VERSION_12 => VERSION_13,

@@ -465,6 +465,7 @@ impl Pki {
 
     /// Where the root of `asym` is, in DER.
     pub fn root_path(&self, asym: Asym) -> PathBuf {
+        let asym = asym.of_keys();
         self.directory.join("roots").join(format!("{asym}.der"))
     }
 
@@ -474,7 +475,7 @@ impl Pki {
     ///
     /// Fails if the directory cannot be read or written, or OpenSSL fails.
     pub fn root(&self, asym: Asym) -> Result<Vec<u8>> {
-        let der = self.certificate(&Recipe::root(asym, ""))?;
+        let der = self.certificate(&Recipe::root(asym.of_keys(), ""))?;
         let path = self.root_path(asym);
         if fs::read(&path).ok().as_deref() != Some(&der) {
             let pem = X509::from_der(&der)?.to_pem()?;
@@ -492,6 +493,9 @@ impl Pki {
     pub fn all_roots(&self) -> Result<()> {
         let mut all = Vec::new();
         for asym in Asym::ALL {
+            if asym.of_keys() != asym {
+                continue;
+            }
             let root = X509::from_der(&self.root(asym)?)?;
             if asym.pqc().is_none() {
                 all.extend(root.to_pem()?);
@@ -510,6 +514,7 @@ impl Pki {
     ///
     /// Fails if the directory cannot be read or written, or OpenSSL fails.
     pub fn chain(&self, asym: Asym, variant: Variant, identity: &Identity) -> Result<Arc<Chain>> {
+        let asym = asym.of_keys();
         let id = (asym, variant, identity.clone());
         if let Some(chain) = lock(&self.chains).get(&id) {
             return Ok(chain.clone());

@@ -17,12 +17,13 @@ use std::sync::Arc;
 const VERSIONS: [u8; 5] = [0x10, 0x11, 0x12, 0x13, 0x14];
 
 /// Whether a fault can be played to a requester that does not ask for large chains.
-fn is_playable(fault: Fault, version: u8) -> bool {
+fn is_playable(fault: Fault, version: u8, asym: Asym) -> bool {
     match fault {
+        Fault::PssSalt | Fault::PssAsPkcs1 => asym == Asym::Rsapss2048,
         Fault::ChainOf4Gib | Fault::EmptyContext => false,
         // 1.4 has no reserved flags.
         Fault::FlagsLater => version < 0x14,
-        _ => !fault.is_chunk(),
+        _ => !fault.is_chunk() && !fault.is_multi_key(),
     }
 }
 
@@ -53,18 +54,23 @@ fn trusting(asym: Asym) -> Requester {
     Requester::new(pki().root(asym).unwrap())
 }
 
+/// Up to and with CAPABILITIES.
+fn start(device: &mut Device, version: u8) {
+    send(device, &[0x10, 0x84, 0, 0]).unwrap();
+    let size = [4, 12, 20][usize::from(version & 0xF).min(2)];
+    let mut capabilities = vec![version, 0xE1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    capabilities.extend([0, 16, 0, 0, 0, 16, 0, 0]);
+    let capabilities = send(device, &capabilities[..size]).unwrap();
+    assert_eq!(capabilities[1], 0x61);
+}
+
 /// Up to and with ALGORITHMS.
 fn negotiate(device: &mut Device, version: u8) {
     let mut algorithms = vec![
         version, 0xE3, 0, 0, 32, 0, 0, 0, 0xFF, 1, 0, 0, 0x3F, 0, 0, 0,
     ];
     algorithms.resize(32, 0);
-    send(device, &[0x10, 0x84, 0, 0]).unwrap();
-    let size = [4, 12, 20, 20][usize::from(version & 3)];
-    let mut capabilities = vec![version, 0xE1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    capabilities.extend([0, 16, 0, 0, 0, 16, 0, 0]);
-    let capabilities = send(device, &capabilities[..size]).unwrap();
-    assert_eq!(capabilities[1], 0x61);
+    start(device, version);
     assert_eq!(send(device, &algorithms).unwrap()[1], 0x63);
     assert!(device.is_negotiated());
 }
@@ -102,7 +108,7 @@ fn every_version_hash_and_signature() {
             assert_eq!(device.stats().faults, 0);
         }
     }
-    assert_eq!(count, 180);
+    assert_eq!(count, 270);
 }
 
 #[test]
@@ -152,6 +158,56 @@ fn slots_portions_structures_and_opaque_data() {
     };
     let found = attest(&mut device, &requester).unwrap();
     assert_eq!(found.round_trips, 5 + found.chain.len().div_ceil(292));
+}
+
+/// DIGESTS and CERTIFICATE where there are several keys, octet by octet.
+#[test]
+fn several_keys() {
+    const MULTI_KEY_CAP: [&str; 2] = ["flags=0x14000006", "flags=0x18000006"];
+    for (flags, asks) in [
+        (MULTI_KEY_CAP[0], true),
+        (MULTI_KEY_CAP[1], true),
+        (MULTI_KEY_CAP[1], false),
+    ] {
+        let words = "slot0=ok slot1=ok slot4=ok hash=sha256 asym=ecdsa-p256";
+        let keys = "pair1=9 model1=alias uses1=0x8001 pair4=1";
+        let mut device = device(&format!("{flags} {words} {keys}"));
+        start(&mut device, 0x13);
+        let mut algorithms = vec![0x13, 0xE3, 0, 0, 32, 0, 0, 0, 0xFF, 1, 0, 0, 0x3F, 0, 0, 0];
+        algorithms.resize(32, 0);
+        algorithms[7] = if asks { 0x12 } else { 2 };
+        assert_eq!(send(&mut device, &algorithms).unwrap()[1], 0x63);
+
+        let digests = send(&mut device, &[0x13, 0x81, 0, 0]).unwrap();
+        assert_eq!(digests[..4], [0x13, 0x01, 0x13, 0x13]);
+        let (digests, keys) = digests[4..].split_at(96);
+        let expected = [1, 9, 1, 1, 2, 1, 0x0F, 0, 0x01, 0x80, 0x0F, 0];
+        assert_eq!(keys, if asks { &expected[..] } else { &[] });
+        // The first and the last have one key pair, and so one key and one chain.
+        let (first, rest) = digests.split_at(32);
+        assert_eq!(first == &rest[..32], !asks);
+        assert_eq!(first, &rest[32..]);
+        for (slot, model) in [(0, 1), (1, 2), (4, 1)] {
+            let certificate = [0x13, 0x82, slot, 0, 0, 0, 0, 4];
+            let certificate = send(&mut device, &certificate).unwrap();
+            assert_eq!(certificate[2..4], [slot, if asks { model } else { 0 }]);
+        }
+        // The key of slot 1 is not for challenges.
+        let challenge = |slot| [&[0x13, 0x83, slot, 0][..], &[7; 40]].concat();
+        let response = send(&mut device, &challenge(1)).unwrap();
+        assert_eq!(response[1], if asks { 0x7F } else { 0x03 });
+        assert_eq!(send(&mut device, &challenge(4)).unwrap()[1], 0x03);
+    }
+    // What cannot be had is not asked for, what has to be had is.
+    for (flags, other) in [("", 0x10), (MULTI_KEY_CAP[0], 0)] {
+        let mut device = device(flags);
+        start(&mut device, 0x14);
+        let mut algorithms = vec![
+            0x14, 0xE3, 0, 0, 32, 0, 0, other, 0xFF, 1, 0, 0, 0x3F, 0, 0, 0,
+        ];
+        algorithms.resize(32, 0);
+        assert_eq!(error_code(&mut device, &algorithms), 0x01);
+    }
 }
 
 #[test]
@@ -245,7 +301,7 @@ fn respond_if_ready_is_checked() {
 /// everything is well.
 #[test]
 fn every_fault() {
-    for asym in [Asym::EcdsaP384, Asym::Rsassa2048] {
+    for asym in [Asym::EcdsaP384, Asym::Rsassa2048, Asym::Rsapss2048] {
         let mut device = device(&format!("asym={asym} slot1=ok portion=500 rd-exponent=8"));
         for version in VERSIONS {
             let requester = Requester {
@@ -254,16 +310,16 @@ fn every_fault() {
                 ..trusting(asym)
             };
             // Those of chunks need a requester that has them: see hostile.
-            let faults = FAULTS
-                .iter()
-                .filter(|f| !f.fault.is_chunk() && !f.fault.is_measurement());
+            let faults = FAULTS.iter().filter(|f| {
+                !f.fault.is_chunk() && !f.fault.is_measurement() && !f.fault.is_multi_key()
+            });
             for info in faults.filter(|f| !f.fault.is_transport()) {
                 device.reset();
                 device.set(&format!("fault={}", info.name)).unwrap();
                 let result = attest(&mut device, &requester).map(|_| ());
                 let what = format!("{} in {version:#x} with {asym}: {result:?}", info.name);
                 let faults = device.stats().faults;
-                if version < info.since || !is_playable(info.fault, version) {
+                if version < info.since || !is_playable(info.fault, version, asym) {
                     assert_eq!((faults, result.is_ok()), (0, true), "{what}");
                     continue;
                 }
@@ -292,7 +348,7 @@ fn every_fault_at_every_message() {
         .filter(|f| !f.fault.is_transport() && !f.fault.is_measurement())
     {
         let version = info.since.max(0x13);
-        if !is_playable(info.fault, version) {
+        if !is_playable(info.fault, version, Asym::EcdsaP384) {
             continue;
         }
         for at in info.at {

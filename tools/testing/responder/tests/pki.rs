@@ -138,7 +138,7 @@ fn defects(asym: Asym, pki: &Pki, variant: Variant) -> Vec<String> {
 
     // The key.
     let public = leaf.public_key().unwrap();
-    let bits = match asym {
+    let bits = match asym.of_keys() {
         Asym::Rsassa2048 => 2048,
         Asym::Rsassa3072 => 3072,
         Asym::Rsassa4096 => 4096,
@@ -158,8 +158,9 @@ fn defects(asym: Asym, pki: &Pki, variant: Variant) -> Vec<String> {
         let signature = sign_message(&chain.key, b"context", &[7; 100]).unwrap();
         verify_message(&public, b"context", &[7; 100], &signature)
     } else {
-        let signature = sign_digest(&chain.key, Hash::Sha256, &[7; 32]).unwrap();
-        verify_digest(&public, Hash::Sha256, &[7; 32], &signature)
+        let padding = asym.rsa_padding();
+        let signature = sign_digest(&chain.key, (padding, None), Hash::Sha256, &[7; 32]).unwrap();
+        verify_digest(&public, padding, Hash::Sha256, &[7; 32], &signature)
     };
     if !verified.unwrap() {
         add("not the key of the leaf");

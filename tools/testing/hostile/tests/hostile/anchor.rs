@@ -12,6 +12,7 @@ use openssl::md::{Md, MdRef};
 use openssl::pkey::{PKey, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
+use openssl::sign::RsaPssSaltlen;
 use openssl::x509::X509;
 use spdm_core::{
     Asym, BaseAsym, BaseHash, CertChain, ChainBuffer, ChainError, Digest, Hash, OutOfMemory,
@@ -257,7 +258,13 @@ impl TrustAnchor for Anchor {
         };
         let right = match base_asym {
             BaseAsym::RsaPss2048 | BaseAsym::RsaPss3072 | BaseAsym::RsaPss4096 => {
-                return Err(SignatureError::Internal);
+                let mut context = PkeyCtx::new(key).unwrap();
+                context.verify_init().unwrap();
+                context.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+                context.set_signature_md(md(signed.base_hash)).unwrap();
+                let salt = RsaPssSaltlen::DIGEST_LENGTH;
+                context.set_rsa_pss_saltlen(salt).unwrap();
+                context.verify(digest, signature).unwrap_or(false)
             }
             BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
                 let mut context = PkeyCtx::new(key).unwrap();

@@ -93,7 +93,7 @@ fn every_chain_with_every_algorithm() {
         assert_eq!(bench.device(|device| device.stats().violations), 0);
     }
     assert!(wrong.is_empty(), "{} of {count}: {wrong:#?}", wrong.len());
-    assert_eq!(count, VARIANTS.len() * 6 * 5);
+    assert_eq!(count, VARIANTS.len() * 9 * 5);
 }
 
 #[test]

@@ -94,6 +94,14 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         Fault::NotSupported => "provisioned-not-supported: @",
         Fault::DigestMismatch => "digest-mismatch: slot 0",
         Fault::DigestMissing => "truncated-response: @",
+        Fault::KeyPair0 | Fault::KeyPairTwoUses => "key-pair-id: @",
+        Fault::KeyPairTwice => AUTHENTICATED,
+        Fault::KeyUsage => "slot-key-usage: slot 0",
+        Fault::KeyUsageNone => "key-usage: @",
+        Fault::CertificateModelReserved
+        | Fault::CertificateModelNone
+        | Fault::GenericSlot0
+        | Fault::CertificateModelChanged => "certificate-info: @",
         Fault::EmptyPortion => "empty-portion: @",
         Fault::GrowingTotal | Fault::EndlessRemainder => "chain-length-changed: @",
         // More than is asked for, which is as much as the buffer holds.
@@ -127,6 +135,8 @@ fn reason(fault: Fault, minor: u8, link: Link) -> &'static str {
         | Fault::RequesterRole
         | Fault::EmptyContext
         | Fault::OtherPrefix
+        | Fault::PssSalt
+        | Fault::PssAsPkcs1
         | Fault::ErrorInTranscript
         | Fault::DigestsTwice
         | Fault::BadSignature
@@ -190,8 +200,13 @@ pub fn faults(minor: u8, link: Link) -> impl Iterator<Item = &'static FaultInfo>
         .filter(move |info| info.since <= 0x10 | minor)
         .filter(move |info| match info.fault {
             Fault::DoePadding => link == Link::Doe,
-            // See `chunks` and `measurements`.
-            fault => !fault.is_transport() && !fault.is_chunk() && !fault.is_measurement(),
+            // See `chunks`, `keys` and `measurements`.
+            fault => {
+                !fault.is_transport()
+                    && !fault.is_chunk()
+                    && !fault.is_measurement()
+                    && !fault.is_multi_key()
+            }
         })
 }
 
@@ -208,6 +223,8 @@ fn may_be_idle(fault: Fault, at: Exchange, minor: u8) -> bool {
         Fault::ChainOf4Gib => true,
         // There is none but with ML-DSA: see `pqc`.
         Fault::EmptyContext => true,
+        // With RSAPSS only: see `every_fault_of_the_challenge_with_every_algorithm`.
+        Fault::PssSalt | Fault::PssAsPkcs1 => true,
         // There are no reserved flags left.
         Fault::FlagsLater => minor == 4,
         // ALGORITHMS always fits, and CAPABILITIES without SupportedAlgorithms.
@@ -219,7 +236,7 @@ fn may_be_idle(fault: Fault, at: Exchange, minor: u8) -> bool {
 }
 
 /// Plays one fault; what is wrong with what came of it.
-fn play(
+pub fn play(
     bench: &mut Bench,
     info: &FaultInfo,
     at: Exchange,
@@ -323,6 +340,35 @@ fn every_fault_of_the_challenge_with_every_algorithm() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Any salt but one of the digest's size, and none; PKCS #1 with the key of RSAPSS.
+#[test]
+fn pss_as_the_standard_has_it_and_in_no_other_way() {
+    for asym in [Asym::Rsapss2048, Asym::Rsapss3072, Asym::Rsapss4096] {
+        let mut bench = Bench::new(&format!("version=1.2 asym={asym} hash=sha384"));
+        bench.honest();
+        for words in [
+            "fault=pss-salt bytes=0",
+            "fault=pss-salt bytes=47",
+            "fault=pss-salt bytes=49",
+            "fault=pss-as-pkcs1",
+        ] {
+            bench.set(words);
+            assert_eq!(
+                bench.attest().verdict,
+                "bad-signature: CHALLENGE",
+                "{words}"
+            );
+            assert!(bench.device(|device| device.stats().faults) > 0);
+            bench.set("fault=none");
+            bench.honest();
+        }
+        // And of RSASSA.
+        bench.set(&format!("asym={} fault=pss-as-pkcs1", asym.of_keys()));
+        bench.honest();
+        bench.set(&format!("asym={asym}"));
+    }
 }
 
 /// A length that only 1.4 can tell, and only a device with LARGE_RESP_CAP.

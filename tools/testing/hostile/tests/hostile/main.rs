@@ -14,6 +14,7 @@ mod chunks;
 mod faults;
 mod generated;
 mod keyring;
+mod keys;
 mod lies;
 mod measurements;
 mod model;

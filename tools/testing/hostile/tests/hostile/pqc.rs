@@ -33,7 +33,12 @@ fn every_fault_of_the_challenge() {
         let mut bench = bench(asym);
         for info in faults(4, Link::Doe) {
             // There is no modulus; and an answer in chunks is not late as a whole.
-            let idle = [Fault::ROverN, Fault::LateAnswer];
+            let idle = [
+                Fault::ROverN,
+                Fault::LateAnswer,
+                Fault::PssSalt,
+                Fault::PssAsPkcs1,
+            ];
             if info.at != [Exchange::Challenge] || idle.contains(&info.fault) {
                 continue;
             }

@@ -8,7 +8,8 @@ use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::{hash, MessageDigest};
 use openssl::pkey::{Id, PKey, Public};
-use openssl::sign::Verifier;
+use openssl::rsa::Padding;
+use openssl::sign::{RsaPssSaltlen, Verifier};
 use openssl::x509::X509;
 use std::thread::sleep;
 use std::time::Duration;
@@ -47,8 +48,11 @@ pub struct Found {
 pub type Transport<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
 
 const DIGESTS: [(u32, usize); 6] = [(1, 32), (2, 48), (4, 64), (8, 32), (16, 48), (32, 64)];
-const SIGNATURES: [(u32, usize); 6] = [
+const SIGNATURES: [(u32, usize); 9] = [
     (0x001, 256),
+    (0x002, 256),
+    (0x008, 384),
+    (0x040, 512),
     (0x004, 384),
     (0x020, 512),
     (0x010, 64),
@@ -135,7 +139,7 @@ impl Requester {
         Requester {
             versions: vec![0x10, 0x11, 0x12, 0x13, 0x14],
             hashes: 0x3F,
-            asyms: 0x1B5,
+            asyms: 0x1FF,
             slot: 0,
             portion: 1024,
             room: 0x1000,
@@ -280,12 +284,12 @@ impl Requester {
         }
         ensure(digest_of(&chain) == promised, "digest of the chain")?;
         let key = check_chain(&chain, &self.root, digest_size, &digest_of)?;
-        let is_rsa = asym & 0x025 != 0;
+        let is_rsa = asym & 0x06F != 0;
         ensure((key.id() == Id::RSA) == is_rsa, "kind of key")?;
         let bits = match asym {
-            0x001 => 2048,
-            0x004 => 3072,
-            0x020 => 4096,
+            0x001 | 0x002 => 2048,
+            0x004 | 0x008 => 3072,
+            0x020 | 0x040 => 4096,
             0x010 => 256,
             0x080 => 384,
             _ => 521,
@@ -335,6 +339,11 @@ impl Requester {
             }
         };
         let mut verifier = Verifier::new(message_digest(digest), &key).unwrap();
+        if asym & 0x04A != 0 {
+            verifier.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+            let salt = RsaPssSaltlen::DIGEST_LENGTH;
+            verifier.set_rsa_pss_saltlen(salt).unwrap();
+        }
         let verified = verifier.verify_oneshot(&signature, &message);
         ensure(verified.unwrap_or(false), "signature")?;
         Ok(Found {
