@@ -480,6 +480,23 @@ mod tests {
     }
 
     #[test]
+    fn words_that_play_a_fault_are_right() {
+        for info in crate::fault::FAULTS {
+            let config = Config::new(0).changed(&info.fault.words()).unwrap();
+            assert_eq!(config.faults[0].fault, info.fault);
+            assert!(
+                config.versions.iter().any(|v| *v >= info.since),
+                "{}",
+                info.name
+            );
+        }
+        for info in VARIANTS {
+            let config = Config::new(0).changed(&info.variant.words()).unwrap();
+            assert_eq!(config.slots[0], Slot::Chain(info.variant));
+        }
+    }
+
+    #[test]
     fn wrong_words_are_refused() {
         for words in [
             "version=1.9",

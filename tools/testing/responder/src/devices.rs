@@ -302,6 +302,7 @@ pub fn variants_json() -> Value {
                 "ids": v.ids,
                 "good": v.verdict == Verdict::Good,
                 "text": v.text,
+                "words": v.variant.words(),
             })
         })
         .collect()

@@ -491,6 +491,22 @@ impl Fault {
             .collect()
     }
 
+    /// The words of the control channel that have it played by a device with MEAS_CAP that speaks 1.0 to 1.3: with
+    /// what else it needs.
+    pub fn words(self) -> String {
+        let needs = match self {
+            Fault::GrowingTotal | Fault::EndlessRemainder => "portion=512 ",
+            Fault::ChainOf4Gib => "version=1.4 flags=0x80000016 ",
+            Fault::EmptyContext => "version=1.4 flags=0x20016 asym=mldsa65 ",
+            Fault::PssSalt => "asym=rsapss-3072 bytes=0 ",
+            Fault::PssAsPkcs1 => "asym=rsapss-3072 ",
+            Fault::FlagsLater => "version=1.2 ",
+            _ if self.info().since == VERSION_14 => "version=1.4 ",
+            _ => "",
+        };
+        format!("{needs}fault={}", self.info().name)
+    }
+
     /// Whether it is a matter of chunks, not of what they carry.
     pub fn is_chunk(self) -> bool {
         // The last rows of the table.
@@ -556,6 +572,7 @@ pub fn to_json() -> Value {
                     Harm::Fatal => "fatal",
                 },
                 "text": f.text,
+                "words": f.fault.words(),
             })
         })
         .collect()

@@ -114,6 +114,16 @@ impl Variant {
         &VARIANTS[self as usize]
     }
 
+    /// The words of the control channel that have it served by a device with MEAS_CAP, in the way that is worth seeing.
+    pub fn words(self) -> String {
+        let needs = match self {
+            // ALIAS_CERT_CAP.
+            Variant::HardwareIdentity => "flags=0x40016 ",
+            _ => "",
+        };
+        format!("{needs}slot0={}", self.info().name)
+    }
+
     /// Finds a variant by its name.
     pub fn from_name(name: &str) -> Option<Variant> {
         VARIANTS.iter().find(|v| v.name == name).map(|v| v.variant)

@@ -32,6 +32,7 @@ use base64::{
     Engine, //
 };
 use clap::Args;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{
@@ -39,7 +40,10 @@ use std::fs::{
     File, //
 };
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::Command;
 use std::time::{
     Duration,
@@ -66,7 +70,7 @@ pub struct Options {
     /// Root certificate of that responder, PEM or DER; in place of ours.
     #[arg(long)]
     root: Option<PathBuf>,
-    /// A misbehaviour of our responder.
+    /// A misbehaviour of our responder, or the id of one or several.
     #[arg(long)]
     fault: Option<String>,
     /// Have another drive, with another key, in the slot of the first one when the guest wakes from sleep.
@@ -86,12 +90,77 @@ pub struct Options {
 /// What the guest sent: content by name.
 pub type Facts = BTreeMap<String, Vec<u8>>;
 
-/// Runs the guest; true if every drive is authenticated and works.
+/// Runs a guest, or one after the other for each misbehaviour that goes by the name of `--fault`; true if every drive is
+/// authenticated and works.
 ///
 /// # Errors
 ///
-/// If the guest could not be run to its end.
+/// If a guest could not be run to its end.
 pub fn run(options: &Options) -> Result<bool> {
+    let Some(fault) = &options.fault else {
+        return attest(options, None);
+    };
+    let misbehaviours = misbehaviours(&options.common.responder_program, fault)?;
+    ensure!(
+        !options.shell || misbehaviours.len() == 1,
+        "SHELL=1 is for one misbehaviour, and there are {} for FAULT={fault}",
+        misbehaviours.len()
+    );
+    let mut good = true;
+    for (nth, Misbehaviour { name, text, words }) in (1..).zip(&misbehaviours) {
+        if misbehaviours.len() > 1 {
+            println!(
+                "\n  {fault}, {nth} of {}: {name}: {text}",
+                misbehaviours.len()
+            );
+        }
+        good &= attest(options, Some(words))?;
+    }
+    Ok(good)
+}
+
+/// A misbehaviour of our responder.
+struct Misbehaviour {
+    name: String,
+    text: String,
+    /// What the responder is told.
+    words: String,
+}
+
+/// The misbehaviours, bad certificate chains among them, of a name or an id; a name is one of either kind.
+fn misbehaviours(program: &Path, fault: &str) -> Result<Vec<Misbehaviour>> {
+    let mut found = Vec::new();
+    for list in ["faults", "variants"] {
+        let output = Command::new(program).args([list, "--json"]).output()?;
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+        let text = |row: &Value, key| row[key].as_str().unwrap_or_default().to_owned();
+        let mut is_name = false;
+        for row in rows {
+            let ids = row["ids"].as_array().into_iter().flatten();
+            let mut ids = ids.filter_map(Value::as_str);
+            let named = row["name"] == fault;
+            if named || ids.any(|id| id.eq_ignore_ascii_case(fault)) {
+                is_name |= named;
+                found.push(Misbehaviour {
+                    name: text(&row, "name"),
+                    text: text(&row, "text"),
+                    words: text(&row, "words"),
+                });
+            }
+        }
+        if is_name {
+            break;
+        }
+    }
+    ensure!(
+        !found.is_empty(),
+        "FAULT={fault}: there is none of that name; `make faults` lists them"
+    );
+    Ok(found)
+}
+
+/// Runs the guest, with responders that were told `words`; true if every drive is authenticated and works.
+fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
     let common = &options.common;
     ensure!(
         (1..=MAX_DRIVES).contains(&options.devices),
@@ -127,11 +196,9 @@ pub fn run(options: &Options) -> Result<bool> {
         // MEAS_CAP: signed.
         let answer = responder.control("set all flags=0x16")?;
         ensure!(answer == "ok", "{answer}");
-        if let Some(fault) = &options.fault {
-            let answer = responder.control(&format!("set all fault={fault}"))?;
-            if answer != "ok" {
-                bail!("FAULT={fault}: {answer}\n       `make faults` lists them");
-            }
+        if let Some(words) = words {
+            let answer = responder.control(&format!("set all {words}"))?;
+            ensure!(answer == "ok", "{words}: {answer}");
         }
         let responder = own.insert(responder);
         (0..options.devices)

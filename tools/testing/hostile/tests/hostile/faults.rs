@@ -484,6 +484,27 @@ fn one_slot_refused_and_the_next_one_taken() {
     }
 }
 
+/// What `make run FAULT=` tells the responder has every misbehaviour played, and refused if it has to be.
+#[test]
+fn every_fault_as_it_is_shown_to_people() {
+    for info in FAULTS.iter().filter(|info| !info.fault.is_transport()) {
+        let mut bench = Bench::new("flags=0x16").with_buffer(8192);
+        bench.measurements = true;
+        let words = info.fault.words();
+        bench.set(&words);
+        let outcome = bench.attest();
+        assert!(
+            bench.device(|device| device.stats().faults) > 0,
+            "{words}: {outcome:?}"
+        );
+        match info.harm {
+            Harm::Fatal => assert!(!outcome.is_authenticated(), "{words}"),
+            Harm::None => assert!(outcome.is_authenticated(), "{words}: {outcome:?}"),
+            Harm::Open => {}
+        }
+    }
+}
+
 /// Several at a time.
 #[test]
 fn faults_come_together() {
