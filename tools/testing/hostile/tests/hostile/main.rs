@@ -11,6 +11,7 @@ mod anchor;
 mod bench;
 mod chains;
 mod chunks;
+mod codecs;
 mod faults;
 mod generated;
 mod keyring;
