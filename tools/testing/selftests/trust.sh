@@ -7,7 +7,7 @@
 . /lib.sh
 
 ktap_print_header
-ktap_set_plan 10
+ktap_set_plan 12
 start_spdm
 
 ktap_test_result 'an empty keyring trusts nobody' \
@@ -36,4 +36,22 @@ else
 fi
 add_root ecdsa-p384 >/dev/null
 ktap_test_result 'the root is added, and all is well again' accepts 0
+
+# The keyring changes while chains are verified: a verdict is one of before or one of after.
+while :; do
+	clear_roots
+	add_root ecdsa-p384 >/dev/null
+done &
+changing=$!
+other=
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	re 0
+	case $error in '' | "$ENOKEY") ;; *) other=$error ;; esac
+done
+kill $changing
+wait $changing 2>/dev/null
+ktap_test_equal 'a keyring that changes meanwhile' '' "$other"
+clear_roots
+add_root ecdsa-p384 >/dev/null
+ktap_test_result 'and then all is well again' accepts 0
 ktap_finished
