@@ -99,7 +99,6 @@ use kernel::{
 use spdm_core::{
     Asym,
     Authenticated,
-    ChainBuffer,
     Config,
     MeasurementStatus,
     Negotiated,
@@ -628,7 +627,7 @@ impl Attester {
         self.log(&verdict, state);
         // SAFETY: No requirements.
         let attested_at = unsafe { bindings::spdm_real_ns() };
-        let chain = kept.as_ref().map_or(&[][..], |kept| kept.chain.get());
+        let chain = kept.as_mut().and_then(|kept| kept.chain.share());
         let last = (last.as_deref(), chain);
         let evidence = keep_evidence(recorder.ok(), &report, (&verdict, state, attested_at), last);
         if let Verdict::Failed(_) = &verdict {
@@ -1199,7 +1198,7 @@ fn keep_evidence(
     recorder: Option<KBox<Recorder>>,
     report: &Report,
     (verdict, state, attested_at): (&Verdict, State, i64),
-    (last, chain): (Option<&Evidence>, &[u8]),
+    (last, chain): (Option<&Evidence>, Option<Arc<KVVec<u8>>>),
 ) -> Option<Arc<Evidence>> {
     let failure = match verdict {
         Verdict::Failed(failure) => Some(failure),

@@ -231,7 +231,7 @@ impl Recorder {
 /// A certificate chain as SPDM has it: length, RootHash, certificates.
 pub(crate) struct Chain {
     pub(crate) slot: u8,
-    bytes: Bytes,
+    bytes: Arc<KVVec<u8>>,
     /// Where the certificates begin.
     certificates: usize,
 }
@@ -239,7 +239,7 @@ pub(crate) struct Chain {
 impl Chain {
     /// The whole.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get()
+        &self.bytes
     }
 
     /// The certificates, in DER, one after the other.
@@ -269,7 +269,7 @@ pub(crate) struct Outcome<'a> {
     pub(crate) negotiated: Negotiated,
     pub(crate) status: MeasurementStatus,
     /// The chain that was received last, as SPDM has it.
-    pub(crate) chain: &'a [u8],
+    pub(crate) chain: Option<Arc<KVVec<u8>>>,
     /// The evidence of the attestation before.
     pub(crate) last: Option<&'a Evidence>,
 }
@@ -278,14 +278,14 @@ impl Evidence {
     /// # Errors
     ///
     /// If there is no memory for it.
-    pub(crate) fn new(mut recorder: KBox<Recorder>, outcome: Outcome<'_>) -> Result<Arc<Self>> {
+    pub(crate) fn new(mut recorder: KBox<Recorder>, mut outcome: Outcome<'_>) -> Result<Arc<Self>> {
         if let Some(version) = outcome.negotiated.version {
             recorder.challenge.prefix = combined_prefix(version, SignedFor::ChallengeAuth);
             recorder.measurements.prefix = combined_prefix(version, SignedFor::Measurements);
         }
         let mut evidence = Self {
             recorder,
-            chain: chain_of(&outcome)?,
+            chain: chain_of(&mut outcome)?,
             negotiated: outcome.negotiated,
             status: outcome.status,
             info: Bytes::default(),
@@ -390,17 +390,18 @@ pub(crate) fn asym_field(asym: Asym) -> &'static str {
 }
 
 /// The chain, for the slot that was challenged: the one that was kept last time if it is the same.
-fn chain_of(outcome: &Outcome<'_>) -> Result<Option<Arc<Chain>>> {
-    let (Some(slot @ 0..=7), Some(hash)) = (outcome.negotiated.slot, outcome.negotiated.base_hash)
-    else {
+fn chain_of(outcome: &mut Outcome<'_>) -> Result<Option<Arc<Chain>>> {
+    let (Some(slot @ 0..=7), Some(hash), Some(bytes)) = (
+        outcome.negotiated.slot,
+        outcome.negotiated.base_hash,
+        outcome.chain.take(),
+    ) else {
         return Ok(None);
     };
     let last = outcome.last.and_then(|last| last.chain.as_ref());
-    if let Some(last) = last.filter(|last| last.slot == slot && last.bytes() == outcome.chain) {
+    if let Some(last) = last.filter(|last| last.slot == slot && last.bytes() == &**bytes) {
         return Ok(Some(last.clone()));
     }
-    let mut bytes = Bytes::default();
-    bytes.append(outcome.chain)?;
     let chain = Chain {
         slot,
         bytes,

@@ -2,7 +2,13 @@
 
 //! Memory for certificate chains.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::{
+        Arc,
+        UniqueArc, //
+    }, //
+};
 use spdm_core::trust::{
     ChainBuffer,
     OutOfMemory, //
@@ -10,38 +16,52 @@ use spdm_core::trust::{
 
 /// Memory for one certificate chain.
 ///
-/// It keeps what it once got, so that another attestation of the same device, at resume for example,
-/// most often allocates nothing.
-pub(crate) struct ChainBuf {
-    memory: KVVec<u8>,
-    len: usize,
+/// It is as large as the chain, and evidence shares it once the chain is complete.
+pub(crate) struct ChainBuf(Memory);
+
+enum Memory {
+    None,
+    /// A chain that is being received.
+    Own(UniqueArc<KVVec<u8>>),
+    /// A chain that changes no more.
+    Shared(Arc<KVVec<u8>>),
 }
 
 impl ChainBuf {
     /// Makes a buffer without memory.
     pub(crate) const fn new() -> Self {
-        Self {
-            memory: KVVec::new(),
-            len: 0,
-        }
+        Self(Memory::None)
+    }
+
+    /// The chain, if there is one, for whoever keeps it. Allocates nothing.
+    pub(crate) fn share(&mut self) -> Option<Arc<KVVec<u8>>> {
+        let chain = match core::mem::replace(&mut self.0, Memory::None) {
+            Memory::None => return None,
+            Memory::Own(chain) => chain.into(),
+            Memory::Shared(chain) => chain,
+        };
+        self.0 = Memory::Shared(chain.clone());
+        Some(chain)
     }
 }
 
 impl ChainBuffer for ChainBuf {
     fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
-        self.len = 0;
-        if self.memory.len() < len {
-            // One after the other, not both at once.
-            self.memory = KVVec::new();
-            self.memory = KVVec::from_elem(0, len, GFP_KERNEL).map_err(|_| OutOfMemory)?;
+        // One after the other, not both at once.
+        self.0 = Memory::None;
+        let memory = KVVec::from_elem(0, len, GFP_KERNEL).map_err(|_| OutOfMemory)?;
+        self.0 = Memory::Own(UniqueArc::new(memory, GFP_KERNEL).map_err(|_| OutOfMemory)?);
+        match &mut self.0 {
+            Memory::Own(chain) => Ok(chain),
+            Memory::None | Memory::Shared(_) => Err(OutOfMemory),
         }
-        self.len = len;
-        let room = self.memory.get_mut(..len).ok_or(OutOfMemory)?;
-        room.fill(0);
-        Ok(room)
     }
 
     fn get(&self) -> &[u8] {
-        self.memory.get(..self.len).unwrap_or_default()
+        match &self.0 {
+            Memory::None => &[],
+            Memory::Own(chain) => chain,
+            Memory::Shared(chain) => chain,
+        }
     }
 }
