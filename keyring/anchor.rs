@@ -64,6 +64,7 @@ pub(crate) enum Trust {
 pub(crate) struct Anchor<'a> {
     cma: &'a Cma,
     device: Option<&'a PciIdentity>,
+    name: Option<&'a [u8]>,
     accepted: Option<&'a Identity>,
     public_key: Option<&'a ProvisionedKey>,
     refusal: Option<Refusal>,
@@ -91,6 +92,7 @@ impl<'a> Anchor<'a> {
         Self {
             cma,
             device,
+            name: None,
             accepted,
             public_key: None,
             refusal: None,
@@ -101,6 +103,12 @@ impl<'a> Anchor<'a> {
     /// Trusts `public_key` of a device that has no certificates.
     pub(crate) fn with_public_key(self, public_key: Option<&'a ProvisionedKey>) -> Self {
         Self { public_key, ..self }
+    }
+
+    /// Wants certificates to have the DMTF device information `name`.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    pub(crate) fn with_name(self, name: Option<&'a [u8]>) -> Self {
+        Self { name, ..self }
     }
 
     /// Which certificate or name the chain in `slot` was refused for with `error`; may be empty.
@@ -146,6 +154,7 @@ impl<'a> Anchor<'a> {
             model: chain.model,
             version: chain.version,
             device: self.device,
+            name: self.name,
         }
     }
 

@@ -8,9 +8,9 @@ use super::{
     x509::{
         Certificate,
         Certificates,
-        CmaName,
         KeyKind,
         Name, //
+        OtherName,
     }, //
 };
 use spdm_core::{
@@ -98,6 +98,8 @@ pub(crate) struct Profile<'a> {
     /// The function that the leaf must name; [`None`] for what is no PCI function, whose name no standard
     /// knows.
     pub(crate) device: Option<&'a PciIdentity>,
+    /// What the leaf must name as DMTF device information, if an administrator said so.
+    pub(crate) name: Option<&'a [u8]>,
 }
 
 /// Checks `certificates`, the one nearest the root first.
@@ -215,17 +217,21 @@ fn check_leaf<'a>(leaf: &Certificate<'a>, profile: &Profile<'_>) -> Result<(), R
     if leaf.public_key.kind != key_kind(profile.asym) {
         return Err(refuse(ChainError::LeafKeyMismatch));
     }
-    let Some(device) = profile.device else {
-        return Ok(());
-    };
-    match extensions.cma_name {
-        CmaName::One(name) if device.is_named(name) => Ok(()),
-        CmaName::One(name) => Err(Refused {
+    let check_name = |found, is_right: &dyn Fn(&[u8]) -> bool| match found {
+        OtherName::One(name) if is_right(name) => Ok(()),
+        OtherName::One(name) => Err(Refused {
             error: ChainError::SubjectAltNameMismatch,
             at: At::Device(name),
         }),
-        CmaName::Absent | CmaName::Several => Err(refuse(ChainError::SubjectAltNameMissing)),
+        OtherName::Absent | OtherName::Several => Err(refuse(ChainError::SubjectAltNameMissing)),
+    };
+    if let Some(device) = profile.device {
+        check_name(extensions.cma_name, &|name| device.is_named(name))?;
     }
+    if let Some(wanted) = profile.name {
+        check_name(extensions.dmtf_name, &|name| name == wanted)?;
+    }
+    Ok(())
 }
 
 /// The kind of key that `asym` signs with.

@@ -277,7 +277,10 @@ pub(crate) struct Extensions<'a> {
     /// extKeyUsage.
     pub(crate) extended_key_usage: Option<ExtendedKeyUsage>,
     /// The names of type 2.23.147 in subjectAltName.
-    pub(crate) cma_name: CmaName<'a>,
+    pub(crate) cma_name: OtherName<'a>,
+    /// The names of type 1.3.6.1.4.1.412.274.1 in subjectAltName: manufacturer, product and serial number (DSP0274,
+    /// "Leaf certificate").
+    pub(crate) dmtf_name: OtherName<'a>,
     /// The DMTF extension names the hardware identity (DSP0274, "Definition of certificate OIDs").
     pub(crate) hardware_identity: bool,
     /// There is a critical extension that is none of the above.
@@ -311,9 +314,9 @@ pub(crate) struct ExtendedKeyUsage {
     pub(crate) responder: bool,
 }
 
-/// The names of type 2.23.147 in subjectAltName (PCIe r6.0 section 6.31.3).
+/// The names of one type in subjectAltName.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CmaName<'a> {
+pub(crate) enum OtherName<'a> {
     /// None.
     #[default]
     Absent,
@@ -362,7 +365,11 @@ impl<'a> Extensions<'a> {
             oid::EXTENDED_KEY_USAGE => {
                 self.extended_key_usage = Some(ExtendedKeyUsage::read(value)?);
             }
-            oid::SUBJECT_ALT_NAME => self.cma_name = CmaName::read(value)?,
+            oid::SUBJECT_ALT_NAME => {
+                self.cma_name = OtherName::read(value, oid::PCI_SIG_CMA)?;
+                // Few need it: what is of no use is as good as none.
+                self.dmtf_name = OtherName::read(value, oid::DMTF_DEVICE_INFO).unwrap_or_default();
+            }
             oid::SPDM_EXTENSION => self.hardware_identity = has_hardware_identity(value)?,
             // The kernel takes care of these two.
             oid::SUBJECT_KEY_IDENTIFIER | oid::AUTHORITY_KEY_IDENTIFIER => (),
@@ -443,9 +450,9 @@ impl ExtendedKeyUsage {
     }
 }
 
-impl<'a> CmaName<'a> {
-    /// Reads a SubjectAltName (RFC 5280 section 4.2.1.6).
-    fn read(mut value: Reader<'a>) -> Result<Self> {
+impl<'a> OtherName<'a> {
+    /// Reads the names of type `wanted` in a SubjectAltName (RFC 5280 section 4.2.1.6).
+    fn read(mut value: Reader<'a>, wanted: &[u8]) -> Result<Self> {
         let mut names = value.constructed(tag::SEQUENCE)?;
         value.finish()?;
         let mut found = Self::Absent;
@@ -458,7 +465,7 @@ impl<'a> CmaName<'a> {
                 let kind = fields.object_identifier()?;
                 let mut explicit = fields.constructed(tag::context_constructed(0))?;
                 fields.finish()?;
-                if kind == oid::PCI_SIG_CMA {
+                if kind == wanted {
                     let text = explicit.expect(tag::UTF8_STRING)?;
                     explicit.finish()?;
                     found = match found {

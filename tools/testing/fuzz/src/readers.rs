@@ -8,7 +8,7 @@ use crate::keyring::chain::{self, Profile};
 use crate::keyring::der::{tag, Reader};
 use crate::keyring::pci_identity::PciIdentity;
 use crate::keyring::pss;
-use crate::keyring::x509::{Certificate, Certificates, CmaName, PublicKey};
+use crate::keyring::x509::{Certificate, Certificates, OtherName, PublicKey};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::rsa::{Padding, Rsa};
@@ -224,7 +224,7 @@ pub fn subject_alt_name(input: &[u8]) {
     let Ok(read) = Certificates::new(&certificate).read() else {
         return;
     };
-    if let CmaName::One(name) = read.extensions.cma_name {
+    if let OtherName::One(name) = read.extensions.cma_name {
         let model = b"Vendor=1b36:Device=0010:CC=010802:REV=02:SSVID=1af4:SSID=1100";
         let specimen = [&model[..], b":0123456789abcdef"].concat();
         assert_eq!(DEVICE.is_named(name), name == model || name == specimen);
@@ -259,6 +259,7 @@ pub fn chain(input: &[u8]) {
         model,
         version: 0x10 + (selector >> 2) % 5,
         device: Some(&DEVICE),
+        name: None,
     };
     match chain::check(certificates, &profile) {
         Ok(()) => {

@@ -94,6 +94,11 @@ pub fn cma_name(text: &str) -> Vec<u8> {
     other_name("2.23.147", &tlv(0x0c, text.as_bytes()))
 }
 
+/// An otherName with DMTF device information.
+pub fn dmtf_name(text: &str) -> Vec<u8> {
+    other_name("1.3.6.1.4.1.412.274.1", &tlv(0x0c, text.as_bytes()))
+}
+
 /// subjectAltName.
 pub fn subject_alt_name(names: &[&[u8]]) -> Vec<u8> {
     extension("2.5.29.17", false, &sequence(names))

@@ -24,6 +24,7 @@ const PROFILE: Profile<'static> = Profile {
     model: CertificateModel::Device,
     version: 0x12,
     device: Some(&DEVICE),
+    name: None,
 };
 
 /// Checks certificates; returns the error and its detail.
@@ -452,6 +453,39 @@ fn leaf_has_one_cma_name() {
         check_leaf(without, &PROFILE),
         Err(ChainError::SubjectAltNameMissing)
     );
+}
+
+#[test]
+fn leaf_has_the_name_that_is_wanted() {
+    let check = |names: &[&[u8]], name| {
+        let leaf = Parts::leaf("Inter", "Leaf").replace(SUBJECT_ALT_NAME, subject_alt_name(names));
+        check_leaf(
+            leaf,
+            &Profile {
+                device: None,
+                name,
+                ..PROFILE
+            },
+        )
+    };
+    let (own, cma) = (dmtf_name("ACME:WIDGET:1"), cma_name(DEVICE_NAME));
+    let wanted = Some(&b"ACME:WIDGET:1"[..]);
+    assert_eq!(check(&[&own], wanted), Ok(()));
+    assert_eq!(check(&[&cma, &own], wanted), Ok(()));
+    assert_eq!(check(&[&cma], None), Ok(()));
+    let missing = Err(ChainError::SubjectAltNameMissing);
+    assert_eq!(check(&[&cma], wanted), missing);
+    assert_eq!(check(&[&own, &own], wanted), missing);
+    let mismatch = Err(ChainError::SubjectAltNameMismatch);
+    for other in [
+        "ACME:WIDGET:2",
+        "ACME:WIDGET:1 ",
+        "ACME:WIDGET:",
+        "",
+        "acme:widget:1",
+    ] {
+        assert_eq!(check(&[&dmtf_name(other)], wanted), mismatch);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::builder::{tlv, DEVICE_NAME};
 use crate::chain::{check, Profile};
 use crate::pci_identity::PciIdentity;
-use crate::x509::{Certificates, CmaName, KeyKind};
+use crate::x509::{Certificates, KeyKind, OtherName};
 use openssl::asn1::{Asn1Integer, Asn1Object, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -174,9 +174,9 @@ fn reads_what_openssl_made() {
             assert_eq!(usage.digital_signature, leaf);
             assert_eq!(usage.certificate_signature, !leaf);
             let expected = if leaf {
-                CmaName::One(DEVICE_NAME.as_bytes())
+                OtherName::One(DEVICE_NAME.as_bytes())
             } else {
-                CmaName::Absent
+                OtherName::Absent
             };
             assert_eq!(read.extensions.cma_name, expected);
             assert!(!read.extensions.unknown_critical);
@@ -189,6 +189,7 @@ fn reads_what_openssl_made() {
             model: CertificateModel::Device,
             version: 0x13,
             device: Some(&device),
+            name: None,
         };
         assert!(check(&bytes, &profile).is_ok());
     }

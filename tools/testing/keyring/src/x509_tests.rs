@@ -61,7 +61,7 @@ fn reads_a_leaf() {
             responder: true
         })
     );
-    assert_eq!(extensions.cma_name, CmaName::One(DEVICE_NAME.as_bytes()));
+    assert_eq!(extensions.cma_name, OtherName::One(DEVICE_NAME.as_bytes()));
     assert!(!extensions.hardware_identity);
     assert!(!extensions.unknown_critical);
 }
@@ -71,7 +71,7 @@ fn reads_a_root() {
     let der = Parts::ca("Root", "Root").der();
     let root = read(&der).unwrap();
     assert!(root.is_self_issued());
-    assert_eq!(root.extensions.cma_name, CmaName::Absent);
+    assert_eq!(root.extensions.cma_name, OtherName::Absent);
     assert_eq!(
         root.extensions.key_usage,
         Some(KeyUsage {
@@ -363,12 +363,12 @@ fn reads_cma_names() {
         let parts = Parts::leaf("I", "L").replace(SUBJECT_ALT_NAME, subject_alt_name(names));
         let der = parts.der();
         read(&der).map(|leaf| match leaf.extensions.cma_name {
-            CmaName::Absent => None,
-            CmaName::One(name) => Some(String::from_utf8(name.to_vec()).unwrap()),
-            CmaName::Several => Some("several".into()),
+            OtherName::Absent => None,
+            OtherName::One(name) => Some(String::from_utf8(name.to_vec()).unwrap()),
+            OtherName::Several => Some("several".into()),
         })
     };
-    let dmtf = other_name("1.3.6.1.4.1.412.274.1", &tlv(0x0c, b"ACME:WIDGET:1"));
+    let dmtf = dmtf_name("ACME:WIDGET:1");
     let dns = tlv(0x82, b"example.com");
     let directory = tlv(0xa4, &name("Device"));
     let one = cma_name("one");
@@ -524,4 +524,26 @@ fn no_random_bytes_panic() {
         let mut certificates = Certificates::new(&der);
         while !certificates.is_empty() && certificates.read().is_ok() {}
     }
+}
+
+#[test]
+fn reads_dmtf_names() {
+    let read_name = |names: &[&[u8]]| {
+        let parts = Parts::leaf("I", "L").replace(SUBJECT_ALT_NAME, subject_alt_name(names));
+        let der = parts.der();
+        read(&der).map(|leaf| match leaf.extensions.dmtf_name {
+            OtherName::One(name) => Some(name.to_vec()),
+            OtherName::Absent | OtherName::Several => None,
+        })
+    };
+    let (cma, one) = (cma_name("one"), dmtf_name("ACME:WIDGET:1"));
+    assert_eq!(
+        read_name(&[&cma, &one]),
+        Ok(Some(b"ACME:WIDGET:1".to_vec()))
+    );
+    assert_eq!(read_name(&[&cma]), Ok(None));
+    assert_eq!(read_name(&[&one, &one]), Ok(None));
+    // Nobody need know it, so one that is no text is as good as none.
+    let other = other_name("1.3.6.1.4.1.412.274.1", &tlv(0x13, b"ACME:WIDGET:1"));
+    assert_eq!(read_name(&[&cma, &other]), Ok(None));
 }

@@ -206,6 +206,7 @@ fn check(chain: &CertChain<'_>) -> Result<(), ChainError> {
         model: chain.model,
         version: chain.version,
         device: Some(&DRIVE),
+        name: None,
     };
     chain::check(chain.certificates, &profile).map_err(|refused| refused.error)?;
     Ok(())
