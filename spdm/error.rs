@@ -86,6 +86,8 @@ pub enum Reason {
     Interrupted,
     /// The transport failed.
     Transport,
+    /// The response has a message integrity check, which the binding forbids (DSP0275).
+    IntegrityCheck,
     /// The response does not fit the receive buffer.
     ResponseTooLarge,
     /// The request is larger than the responder or the transport can take.
@@ -265,6 +267,7 @@ impl Reason {
             Self::Gone => "device-gone",
             Self::Interrupted => "interrupted",
             Self::Transport => "transport-error",
+            Self::IntegrityCheck => "integrity-check",
             Self::ResponseTooLarge => "response-too-large",
             Self::RequestTooLarge => "request-too-large",
             Self::BufferTooSmall => "buffer-too-small",

@@ -345,6 +345,7 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
                 TransportError::TooLarge => Reason::ResponseTooLarge,
                 TransportError::Gone => Reason::Gone,
                 TransportError::Interrupted => Reason::Interrupted,
+                TransportError::IntegrityCheck => Reason::IntegrityCheck,
                 TransportError::Io => Reason::Transport,
             })?;
         let len = u32::try_from(received).unwrap_or(u32::MAX);
@@ -525,6 +526,7 @@ mod tests {
             (TransportError::TooLarge, "response-too-large"),
             (TransportError::Gone, "device-gone"),
             (TransportError::Interrupted, "interrupted"),
+            (TransportError::IntegrityCheck, "integrity-check"),
             (TransportError::Io, "transport-error"),
         ] {
             for (code, name) in REQUESTS {

@@ -39,6 +39,8 @@ pub enum TransportError {
     Gone,
     /// The attestation was cancelled.
     Interrupted,
+    /// The response has a message integrity check, which the binding forbids (DSP0275).
+    IntegrityCheck,
     /// Any other failure of the link or of the mailbox.
     Io,
 }
