@@ -10,6 +10,11 @@ ifdef KBUILD_EXTMOD
 CONFIG_SPDM ?= m
 rustflags-y += --cfg CONFIG_SPDM --cfg 'CONFIG_SPDM="m"'
 ccflags-y += -DCONFIG_SPDM_MODULE=1
+ifdef CONFIG_MCTP
+CONFIG_SPDM_MCTP ?= y
+rustflags-y += --cfg CONFIG_SPDM_MCTP
+ccflags-y += -DCONFIG_SPDM_MCTP=1
+endif
 ifdef CONFIG_KUNIT
 CONFIG_SPDM_KUNIT_TEST ?= y
 rustflags-y += --cfg CONFIG_SPDM_KUNIT_TEST
@@ -20,6 +25,8 @@ obj-$(CONFIG_SPDM) += spdm.o
 
 # Two crates: spdm/spdm_core.rs is the protocol, cma/spdm.rs the rest.
 spdm-y := spdm/spdm_core.o cma/spdm.o cma/shim.o cma/netlink.o cma/publish.o keyring/shim.o cma/roots.o
+
+spdm-$(CONFIG_SPDM_MCTP) += mctp/shim.o
 
 ccflags-y += -I$(src)/cma -I$(src)/keyring
 
@@ -68,6 +75,7 @@ quiet_cmd_spdm_bindgen = BINDGEN $@
 		--allowlist-file '(.*/)?cma/spdm.h' \
 		--allowlist-file '(.*/)?cma/shim.h' \
 		--allowlist-file '(.*/)?keyring/shim.h' \
+		--allowlist-file '(.*/)?mctp/shim.h' \
 		--allowlist-type OID --allowlist-function key_instantiate_and_link \
 		--blocklist-function query_asymmetric_key \
 		-o $@ -- $(spdm_bindgen_c_flags) -fno-builtin -D__BINDGEN__ -DMODULE

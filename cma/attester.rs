@@ -2,11 +2,16 @@
 
 //! One attester per device: runs attestations and keeps the verdict.
 
+#[cfg(CONFIG_SPDM_MCTP)]
+use crate::mctp::Peer;
 use crate::{
     api::Foreign,
     bindings,
     cancel::Cancel,
-    class::as_raw,
+    class::{
+        as_raw,
+        subject, //
+    },
     doe::{
         Doe,
         Mailbox, //
@@ -123,6 +128,9 @@ pub(crate) enum Endpoint {
     },
     /// Through the transport of another driver.
     Foreign(Foreign),
+    /// Over MCTP.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    Mctp(Peer),
 }
 
 /// Why a device is attested.
@@ -352,7 +360,7 @@ impl Attester {
     ///
     /// # Safety
     ///
-    /// `device` and `parent` are registered and stay so until [`Attester::shut_down`] has returned.
+    /// `device` and, if it is a PCI function, `parent` are registered and stay so until [`Attester::shut_down`] has returned.
     pub(crate) unsafe fn set_device(
         &self,
         device: ARef<Device>,
@@ -360,7 +368,7 @@ impl Attester {
     ) -> Result {
         let below = match self.endpoint {
             Endpoint::Pci { .. } => parent,
-            Endpoint::Foreign(_) => as_raw(&device),
+            _ => as_raw(&device),
         };
         // SAFETY: By the contract; shutting down drops the files.
         let files = unsafe { Files::new(below, self)? };
@@ -410,8 +418,22 @@ impl Attester {
     pub(crate) fn function(&self) -> Option<&Function> {
         match &self.endpoint {
             Endpoint::Pci { function, .. } => Some(function),
-            Endpoint::Foreign(_) => None,
+            _ => None,
         }
+    }
+
+    /// The MCTP endpoint, if it is one.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        match &self.endpoint {
+            Endpoint::Mctp(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// Whether other devices have to be awake for messages to reach it.
+    pub(crate) fn is_on_network(&self) -> bool {
+        !matches!(self.endpoint, Endpoint::Pci { .. } | Endpoint::Foreign(_))
     }
 
     /// Whether the last attestation proved the device, which has not been without power since.
@@ -430,6 +452,16 @@ impl Attester {
 
     fn has_power(&self) -> bool {
         self.function().is_none_or(Function::has_power)
+    }
+
+    /// The identity that the last attestation proved, if the device is authenticated.
+    fn proven_identity(&self) -> Option<Identity> {
+        let status = self.status.lock();
+        if !self.state(&status).is_authenticated() {
+            return None;
+        }
+        let proof = status.verdict.proof(self.resets())?;
+        Some(*proof.authenticated.leaf_key().identity())
     }
 
     fn resets(&self) -> u32 {
@@ -524,11 +556,45 @@ impl Attester {
     ///
     /// The system resumes, or the device was reset: its driver does not use it.
     pub(crate) fn resume(self: &Arc<Self>) {
-        self.cancel.resume();
-        let owed = core::mem::take(&mut self.status.lock().owed);
-        if owed {
+        if self.allow() {
             // The verdict says what went wrong.
             let _ = self.attest_on(Occasion::Resume);
+        }
+    }
+
+    /// Lets attestations start again. Returns whether one is owed.
+    pub(crate) fn allow(&self) -> bool {
+        self.cancel.resume();
+        core::mem::take(&mut self.status.lock().owed)
+    }
+
+    /// Makes the next attestation that is queued a needed one, unless the device is authenticated or nobody wants to
+    /// know.
+    pub(crate) fn need(&self) {
+        let mut status = self.status.lock();
+        if matches!(status.verdict, Verdict::Stale | Verdict::Failed(_)) {
+            let old = core::mem::replace(&mut status.verdict, Verdict::Pending);
+            drop(status);
+            drop(old);
+        }
+    }
+
+    /// Drops the verdict, because the device cannot be reached any more: another one may be there when it can.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    pub(crate) fn link_down(&self) {
+        // Also for an attestation that is under way.
+        self.make_stale();
+        let mut status = self.status.lock();
+        if !matches!(status.verdict, Verdict::Authenticated(_)) {
+            return;
+        }
+        let dropped = core::mem::replace(&mut status.verdict, Verdict::Stale);
+        let attested_at = status.attested_at;
+        drop(status);
+        drop(dropped);
+        if let Some(device) = self.device.as_ref() {
+            let subject = subject(device);
+            publish::tell(device, &subject, State::Stale, None, false, attested_at);
         }
     }
 
@@ -690,18 +756,17 @@ impl Attester {
 
         self.enforce();
         if let Some(device) = self.device.as_ref() {
-            // SAFETY: The device is valid, and so is its parent as long as it is.
-            let parent = unsafe { Device::get_device((*as_raw(device)).parent) };
+            let subject = subject(device);
             publish::tell(
                 device,
-                &parent,
+                &subject,
                 state,
                 reason.as_ref(),
                 changed,
                 attested_at,
             );
             if let Some(evidence) = &evidence {
-                publish::tell_signatures(&parent, evidence);
+                publish::tell_signatures(&subject, evidence);
             }
         }
         // Where a TPM sleeps, it has yet to wake up.
@@ -747,12 +812,14 @@ impl Attester {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `word` is none, `EOPNOTSUPP` if the device is none that drivers can be kept away from.
+    /// `EINVAL` if `word` is none, `EOPNOTSUPP` if it is `enforce` and the device none that drivers can be kept away
+    /// from.
     fn set_policy(self: &Arc<Self>, word: &[u8]) -> Result {
         let policy = Policy::parse(word)?;
-        let Some(function) = self.function() else {
+        let function = self.function();
+        if policy == Policy::Enforce && function.is_none() {
             return Err(EOPNOTSUPP);
-        };
+        }
         let mut status = self.status.lock();
         status.policy = policy;
         let attest =
@@ -766,7 +833,7 @@ impl Attester {
         drop(status);
         drop(dropped);
 
-        if policy == Policy::Enforce && !authenticated {
+        if let (Policy::Enforce, false, Some(function)) = (policy, authenticated, function) {
             self.fence.raise(function)?;
         }
         if attest {
@@ -989,6 +1056,16 @@ impl Attester {
                 )?;
                 (authenticated, resets)
             }
+            #[cfg(CONFIG_SPDM_MCTP)]
+            Endpoint::Mctp(peer) => {
+                let resets = self.resets();
+                // SAFETY: It has not been shut down, and that waits for this.
+                let mut transport = unsafe { peer.transport(&self.cancel) };
+                let anchor = anchor(None).with_name(peer.name());
+                let authenticated =
+                    self.exchange_over(&mut transport, anchor, given, kept, report, recorder)?;
+                (authenticated, resets)
+            }
         };
         let found = *authenticated.leaf_key().identity();
         match known {
@@ -1077,6 +1154,13 @@ impl Attester {
         let proof = status.verdict.proof(resets);
         let leaf = proof.map(|proof| proof.authenticated.leaf_key());
         match attribute {
+            bindings::spdm_attribute_SPDM_ATTRIBUTE_AUTHENTICATED => {
+                writeln!(
+                    writer,
+                    "{}",
+                    u8::from(self.state(&status).is_authenticated())
+                )
+            }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_STATE => {
                 writeln!(writer, "{}", self.state(&status).name())
             }

@@ -10,3 +10,4 @@
 #include "shim.h"
 #include "spdm.h"
 #include "../keyring/shim.h"
+#include "../mctp/shim.h"

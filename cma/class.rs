@@ -119,12 +119,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Makes an entry below `parent`, named `prefix` and `name`.
+    /// Makes an entry below `parent`, if it is not null, named `prefix` and `name`.
     ///
     /// # Safety
     ///
-    /// `parent` is a registered device and stays so until the entry is dropped, and so does `class`. `name` is a
-    /// string.
+    /// `parent` is null, or a registered device that stays so until the entry is dropped, and so does `class`. `name` is
+    /// a string.
     pub(crate) unsafe fn new(
         class: &Class,
         parent: *mut device,
@@ -190,7 +190,14 @@ impl Drop for Entry {
 ///
 /// The noirq phase of a class device comes before that of its parent on the way down, and after it on the way up:
 /// there the PCI core has restored the parent's config space, and no driver has resumed.
+///
+/// What is reached over a network waits for all devices: on the way down it comes before they suspend, on the way up
+/// when all have resumed.
 static PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
+    suspend: Some(suspend),
+    freeze: Some(suspend),
+    poweroff: Some(suspend),
+    complete: Some(complete),
     suspend_noirq: Some(suspend_noirq),
     resume_noirq: Some(resume_noirq),
     freeze_noirq: Some(suspend_noirq),
@@ -204,9 +211,38 @@ static PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
 /// # Safety
 ///
 /// `dev` is a device of the class.
+unsafe extern "C" fn suspend(dev: *mut device) -> c_int {
+    // SAFETY: By the contract.
+    let attester = unsafe { attester(dev) };
+    if attester.is_on_network() {
+        attester.suspend();
+    }
+    0
+}
+
+/// # Safety
+///
+/// `dev` is a device of the class.
+unsafe extern "C" fn complete(dev: *mut device) {
+    // SAFETY: By the contract.
+    let attester = unsafe { attester(dev) };
+    if !attester.is_on_network() {
+        return;
+    }
+    if let Some(subsystem) = subsystem::running() {
+        subsystem.attest_resumed(&attester);
+    }
+}
+
+/// # Safety
+///
+/// `dev` is a device of the class.
 unsafe extern "C" fn suspend_noirq(dev: *mut device) -> c_int {
     // SAFETY: By the contract.
-    unsafe { attester(dev) }.suspend();
+    let attester = unsafe { attester(dev) };
+    if !attester.is_on_network() {
+        attester.suspend();
+    }
     0
 }
 
@@ -223,7 +259,10 @@ unsafe fn attester(dev: *mut device) -> Arc<Attester> {
 /// `dev` is a device of the class.
 unsafe extern "C" fn resume_noirq(dev: *mut device) -> c_int {
     // SAFETY: By the contract.
-    unsafe { attester(dev) }.resume();
+    let attester = unsafe { attester(dev) };
+    if !attester.is_on_network() {
+        attester.resume();
+    }
     0
 }
 
@@ -262,6 +301,17 @@ impl Drop for Attributes {
 pub(crate) fn as_raw(device: &Device) -> *mut device {
     // CAST: `Device` is a transparent wrapper of `struct device`.
     core::ptr::from_ref(device).cast_mut().cast()
+}
+
+/// The device that a device of the class is about: its parent or, if it has none, itself.
+pub(crate) fn subject(device: &Device) -> ARef<Device> {
+    // SAFETY: The device is valid, and its parent as long as it is; the field does not change.
+    let parent = unsafe { (*as_raw(device)).parent };
+    match parent.is_null() {
+        true => device.into(),
+        // SAFETY: As above.
+        false => unsafe { Device::get_device(parent) },
+    }
 }
 
 /// Fills the page of a sysfs attribute. What does not fit is left out, for no attribute is that long.
@@ -397,6 +447,32 @@ unsafe extern "C" fn spdm_pci_authenticate(dev: *mut device) -> c_int {
         return ENODEV.to_errno();
     };
     match attester.attest() {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// Whether a device of the class has an attribute `authenticated` of its own: those that are no PCI function. Called by
+/// shim.c.
+///
+/// # Safety
+///
+/// `dev` is a device of the class.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_is_pci(dev: *mut device) -> bool {
+    // SAFETY: By the contract.
+    unsafe { attester(dev) }.function().is_some()
+}
+
+/// Attests a device of the class again. Called by shim.c when `re` is written to `authenticated`.
+///
+/// # Safety
+///
+/// `dev` is a device of the class.
+#[no_mangle]
+unsafe extern "C" fn spdm_class_authenticate(dev: *mut device) -> c_int {
+    // SAFETY: By the contract; attributes are there only while the device is registered.
+    match unsafe { attester(dev) }.attest() {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }

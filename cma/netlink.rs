@@ -4,7 +4,10 @@
 
 use crate::{
     bindings,
-    class::as_raw,
+    class::{
+        as_raw,
+        subject, //
+    },
     evidence::Evidence,
     subsystem, //
 };
@@ -57,8 +60,8 @@ unsafe extern "C" fn spdm_evidence_open(
         // SAFETY: By the contract.
         let nonce = unsafe { nonce.cast::<[u8; 32]>().as_ref() };
         let evidence = attester.evidence(nonce)?;
-        // SAFETY: By the contract. The device is alive, and so is its parent.
-        unsafe { parent.write(bindings::get_device((*as_raw(&device)).parent)) };
+        // SAFETY: By the contract. The device that is written is alive.
+        unsafe { parent.write(bindings::get_device(as_raw(&subject(&device)))) };
         Ok(evidence)
     };
     match open() {

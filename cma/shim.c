@@ -82,7 +82,38 @@ static ssize_t public_key_store(struct device *dev,
 }
 static DEVICE_ATTR_WO(public_key);
 
+static ssize_t class_authenticated_show(struct device *dev,
+					struct device_attribute *attr, char *page)
+{
+	return spdm_class_show(dev, SPDM_ATTRIBUTE_AUTHENTICATED, page);
+}
+
+static ssize_t class_authenticated_store(struct device *dev,
+					 struct device_attribute *attr,
+					 const char *page, size_t count)
+{
+	int rc;
+
+	if (!sysfs_streq(page, "re"))
+		return -EINVAL;
+
+	rc = spdm_class_authenticate(dev);
+	return rc ? rc : count;
+}
+
+/* Of what is no PCI function, which has one of its own. */
+static struct device_attribute dev_attr_class_authenticated =
+	__ATTR(authenticated, 0644, class_authenticated_show, class_authenticated_store);
+
+static umode_t spdm_class_is_visible(struct kobject *kobj, struct attribute *attr, int n)
+{
+	if (attr == &dev_attr_class_authenticated.attr && spdm_class_is_pci(kobj_to_dev(kobj)))
+		return 0;
+	return attr->mode;
+}
+
 static struct attribute *spdm_class_attrs[] = {
+	&dev_attr_class_authenticated.attr,
 	&dev_attr_state.attr,
 	&dev_attr_reason.attr,
 	&dev_attr_version.attr,
@@ -139,6 +170,7 @@ static const struct bin_attribute *const spdm_class_bin_attrs[] = {
 
 static const struct attribute_group spdm_class_group = {
 	.attrs = spdm_class_attrs,
+	.is_visible = spdm_class_is_visible,
 	.bin_attrs = spdm_class_bin_attrs,
 };
 
@@ -175,7 +207,48 @@ static ssize_t sealed_store(const struct class *class,
 }
 static CLASS_ATTR_RW(sealed);
 
+#ifdef CONFIG_SPDM_MCTP
+static ssize_t spdm_mctp_store(bool add, const char *page, size_t count)
+{
+	int rc;
+
+	/*
+	 * The kernel sends messages for whoever adds an endpoint, by a name
+	 * that all namespaces see: root of a container is not enough.
+	 */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	/* To remove an endpoint is to forget its identity. */
+	if (!add && spdm_is_sealed())
+		return -EPERM;
+	rc = spdm_mctp_control(add, page, count);
+	return rc ? rc : count;
+}
+#else
+static ssize_t spdm_mctp_store(bool add, const char *page, size_t count)
+{
+	pr_notice_once("spdm: this kernel has no MCTP (CONFIG_MCTP)\n");
+	return -EOPNOTSUPP;
+}
+#endif
+
+static ssize_t add_mctp_store(const struct class *class, const struct class_attribute *attr,
+			      const char *page, size_t count)
+{
+	return spdm_mctp_store(true, page, count);
+}
+static CLASS_ATTR_WO(add_mctp);
+
+static ssize_t remove_mctp_store(const struct class *class, const struct class_attribute *attr,
+				 const char *page, size_t count)
+{
+	return spdm_mctp_store(false, page, count);
+}
+static CLASS_ATTR_WO(remove_mctp);
+
 static struct attribute *spdm_attrs[] = {
+	&class_attr_add_mctp.attr,
+	&class_attr_remove_mctp.attr,
 	&class_attr_sealed.attr,
 	NULL
 };

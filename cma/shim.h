@@ -32,6 +32,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_MEASUREMENTS_RAW,
 	SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS,
 	SPDM_ATTRIBUTE_SLOT_MASK,
+	SPDM_ATTRIBUTE_AUTHENTICATED,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -166,8 +167,13 @@ const u8 *spdm_evidence_get(const void *evidence, u32 type, size_t *len);
 void spdm_evidence_close(void *evidence);
 int spdm_pci_authenticate(struct device *dev);
 void spdm_tsm_changed(void);
+bool spdm_class_is_pci(struct device *dev);
+int spdm_class_authenticate(struct device *dev);
 bool spdm_is_sealed(void);
 void spdm_seal(void);
+
+/* In mctp/. */
+int spdm_mctp_control(bool add, const char *page, size_t count);
 
 /* In roots.S: the certificates of CONFIG_SPDM_ROOTS. */
 extern const u8 spdm_builtin_roots[];

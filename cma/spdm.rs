@@ -3,7 +3,7 @@
 //! Device attestation with the Security Protocol and Data Model (DMTF DSP0274).
 //!
 //! PCI devices with Component Measurement and Authentication (CMA, PCIe r6.0 section 6.31) are
-//! attested when they are found and on request. `Documentation/` says how it is used.
+//! attested when they are found and on request, and so are MCTP endpoints that an administrator adds. `Documentation/` says how it is used.
 
 mod api;
 mod attester;
@@ -25,6 +25,9 @@ mod verdict;
 mod doe;
 #[path = "../keyring/mod.rs"]
 mod keyring;
+#[cfg(CONFIG_SPDM_MCTP)]
+#[path = "../mctp/mod.rs"]
+mod mctp;
 
 use kernel::prelude::*;
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What exists once: the keyring, the class, the workqueue, the list of PCI functions.
+//! What exists once: the keyring, the class, the workqueue, the list of devices.
 
+#[cfg(CONFIG_SPDM_MCTP)]
+use crate::mctp::{
+    Peer,
+    Watch, //
+};
 use crate::{
     attester::{
         Attester,
@@ -53,6 +58,13 @@ kernel::sync::global_lock! {
     unsafe(uninit) static SUBSYSTEM: Mutex<Option<Arc<Subsystem>>> = None;
 }
 
+#[cfg(CONFIG_SPDM_MCTP)]
+kernel::sync::global_lock! {
+    /// The same, for who adds devices: it does not stop while this is locked.
+    // SAFETY: Initialised in `Module::init`, before the lock's first use.
+    unsafe(uninit) static CONTROL: Mutex<Option<Arc<Subsystem>>> = None;
+}
+
 /// The running subsystem, if it has started and not stopped.
 pub(crate) fn running() -> Option<Arc<Subsystem>> {
     SUBSYSTEM.lock().clone()
@@ -68,7 +80,7 @@ pub(crate) struct Subsystem {
     #[pin]
     class: Class,
     #[pin]
-    functions: SpinLock<List>,
+    devices: SpinLock<List>,
     cma: Arc<Cma>,
 }
 
@@ -84,7 +96,7 @@ impl Subsystem {
                 queue: WorkQueue::new(c"spdm", 0)?,
                 fences: WorkQueue::new(c"spdm_fence", bindings::wq_flags_WQ_FREEZABLE)?,
                 class <- Class::new(),
-                functions <- new_spinlock!(List(None), "spdm::Subsystem::functions"),
+                devices <- new_spinlock!(List(None), "spdm::Subsystem::devices"),
                 cma,
             }),
             GFP_KERNEL,
@@ -110,7 +122,7 @@ impl Subsystem {
 
     /// The attester of the PCI function `dev`, if it has one.
     pub(crate) fn find(&self, dev: *mut device) -> Option<Arc<Attester>> {
-        self.functions.lock().find(dev)
+        self.devices.lock().find(dev)
     }
 
     /// Whether the function `dev` is authenticated, and still there.
@@ -161,7 +173,7 @@ impl Subsystem {
 
     /// A root certificate is being added: attests the devices that were waiting for one. Does not sleep.
     pub(crate) fn root_added(&self) {
-        self.functions.lock().for_each(|attester| {
+        self.devices.lock().for_each(|attester| {
             attester.root_added();
             // If it is pending already, it will find the certificate.
             let _ = self.queue.enqueue::<_, 0>(attester.clone());
@@ -199,7 +211,12 @@ impl Subsystem {
             unsafe { Registration::new(&self.class, dev, c"pci-", name, attester.clone())? };
         // SAFETY: As above.
         registration.attributes = Some(unsafe { Attributes::new(dev)? });
+        self.start(registration, policy)
+    }
 
+    /// Lists a new device, and attests it.
+    fn start(&self, registration: Registration, policy: Policy) -> Result {
+        let attester = registration.attester.clone();
         let node = KBox::new(
             Node {
                 registration,
@@ -207,7 +224,7 @@ impl Subsystem {
             },
             GFP_KERNEL,
         )?;
-        self.functions.lock().push(node);
+        self.devices.lock().push(node);
         if policy != Policy::Off {
             // It was never enqueued, so it is not pending.
             let _ = self.queue.enqueue::<_, 0>(attester);
@@ -215,32 +232,51 @@ impl Subsystem {
         Ok(())
     }
 
+    /// Attests a device in a while, unless it is authenticated.
+    pub(crate) fn attest_again(&self, attester: &Arc<Attester>) {
+        attester.need();
+        // If it is pending already, it will attest the device as it is then.
+        let _ = self.queue.enqueue::<_, 0>(attester.clone());
+    }
+
     /// Removes the attester of the function `dev`, if it has one. An attestation that runs is cancelled.
     pub(crate) fn remove(&self, dev: *mut device) {
         let node = self
-            .functions
+            .devices
             .lock()
             .take(|node| node.registration.is_of(dev));
         // Not under the lock: dropping it waits for readers of attributes, who may wait for the lock.
         drop(node);
     }
 
+    /// The system has resumed: attests a device in a while if it is owed that.
+    pub(crate) fn attest_resumed(&self, attester: &Arc<Attester>) {
+        if attester.allow() {
+            self.attest_again(attester);
+        }
+    }
+
     /// Cancels all attestations, so that nobody waits for one.
     fn cancel_all(&self) {
+        self.for_each(|attester| attester.cancel());
+    }
+
+    /// Calls `call`, which may sleep, with all devices that are listed meanwhile.
+    pub(crate) fn for_each(&self, mut call: impl FnMut(&Arc<Attester>)) {
         let mut n = 0;
         while let Some(attester) = self.nth(n) {
-            attester.cancel();
+            call(&attester);
             n = n.saturating_add(1);
         }
     }
 
     fn nth(&self, n: usize) -> Option<Arc<Attester>> {
-        self.functions.lock().nth(n)
+        self.devices.lock().nth(n)
     }
 
     fn remove_all(&self) {
         loop {
-            let node = self.functions.lock().take(|_| true);
+            let node = self.devices.lock().take(|_| true);
             if node.is_none() {
                 break;
             }
@@ -248,7 +284,72 @@ impl Subsystem {
     }
 }
 
-/// The PCI functions that have an attester.
+#[cfg(CONFIG_SPDM_MCTP)]
+impl Subsystem {
+    /// Makes an attester for an MCTP endpoint, named `name`, and starts it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn add_endpoint(&self, peer: Peer, name: &CStr) -> Result {
+        // There is no driver to keep away.
+        let policy = match Policy::of_new_devices() {
+            Policy::Enforce => Policy::Audit,
+            policy => policy,
+        };
+        let attester = Attester::new(self, Endpoint::Mctp(peer), policy)?;
+        let name = name.as_char_ptr();
+        // SAFETY: It has no parent; `name` is a string.
+        let registration =
+            unsafe { Registration::new(&self.class, core::ptr::null_mut(), c"", name, attester)? };
+        self.start(registration, policy)
+    }
+
+    /// Removes the first endpoint that is `wanted`. An attestation that runs is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is none.
+    pub(crate) fn remove_endpoint(&self, wanted: impl Fn(&Peer) -> bool) -> Result {
+        let node = self
+            .devices
+            .lock()
+            .take(|node| node.registration.attester.peer().is_some_and(&wanted));
+        // Not under the lock: dropping it waits for readers of attributes, who may wait for the lock.
+        node.map(drop).ok_or(ENOENT)
+    }
+
+    /// Calls `call`, which may sleep, with all MCTP endpoints.
+    pub(crate) fn for_each_endpoint(&self, mut call: impl FnMut(&Arc<Attester>, &Peer)) {
+        self.for_each(|attester| {
+            if let Some(peer) = attester.peer() {
+                call(attester, peer);
+            }
+        });
+    }
+}
+
+/// Lets devices be added to the subsystem, or to none any more.
+#[cfg(CONFIG_SPDM_MCTP)]
+pub(crate) fn set_control(subsystem: Option<Arc<Subsystem>>) {
+    *CONTROL.lock() = subsystem;
+}
+
+/// Calls `call` with the subsystem, which does not stop before that has returned. Calls do not overlap.
+///
+/// # Errors
+///
+/// `ENODEV` if it does not run, else as `call`.
+#[cfg(CONFIG_SPDM_MCTP)]
+pub(crate) fn control(call: impl FnOnce(&Subsystem) -> Result) -> Result {
+    let guard = CONTROL.lock();
+    match &*guard {
+        Some(subsystem) => call(subsystem),
+        None => Err(ENODEV),
+    }
+}
+
+/// The PCI functions and MCTP endpoints that have an attester.
 struct List(Option<KBox<Node>>);
 
 struct Node {
@@ -328,7 +429,7 @@ impl Registration {
     ///
     /// # Safety
     ///
-    /// `parent` is registered and stays so until the registration is dropped, and so does `class`. `name` is a
+    /// `parent` is null, or registered and stays so until the registration is dropped, and so does `class`. `name` is a
     /// string.
     pub(crate) unsafe fn new(
         class: &Class,
@@ -440,6 +541,9 @@ pub(crate) struct Module {
     _cancel: CancelAll,
     // Nobody asks for what goes.
     _family: Family,
+    // Removes endpoints, and so is in want of the subsystem.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    watch: Watch,
     tsm: TsmWatch,
     started: Started,
     // After `started`: from then on it finds no subsystem.
@@ -452,12 +556,19 @@ impl InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // SAFETY: Called once, when the module is loaded.
         unsafe { SUBSYSTEM.init() };
+        #[cfg(CONFIG_SPDM_MCTP)]
+        // SAFETY: As above.
+        unsafe {
+            CONTROL.init()
+        };
 
         try_pin_init!(Self {
             started: Started::new()?,
             _cancel: CancelAll(started.0.clone()),
             _family: Family::register()?,
             resets: Resets::watch(&started.0),
+            #[cfg(CONFIG_SPDM_MCTP)]
+            watch: Watch::new(&started.0)?,
             notifier <- Notifier::new(),
             tsm: TsmWatch::new(),
             _: {

@@ -241,13 +241,13 @@ pub(super) enum NotTrusted {
 /// # Invariants
 ///
 /// `old` are the credentials that the task had. The pointer keeps the type from another task.
-pub(super) struct KernelCredentials {
+pub(crate) struct KernelCredentials {
     old: *const bindings::cred,
 }
 
 impl KernelCredentials {
     /// Assumes the kernel's credentials.
-    pub(super) fn assume() -> Self {
+    pub(crate) fn assume() -> Self {
         // SAFETY: Credentials of the kernel live for ever.
         let old = unsafe { bindings::spdm_override_creds(bindings::spdm_kernel_cred()) };
         // INVARIANT: That is what the function returns.

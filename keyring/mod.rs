@@ -31,6 +31,8 @@ pub(crate) use anchor::{
 };
 pub(crate) use buffer::ChainBuf;
 pub(crate) use cma::Cma;
+#[cfg(CONFIG_SPDM_MCTP)]
+pub(crate) use cma::KernelCredentials;
 pub(crate) use device_key::ProvisionedKey;
 pub(crate) use hash::KernelHash;
 pub(crate) use pci_identity::PciIdentity;

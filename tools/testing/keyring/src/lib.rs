@@ -6,6 +6,8 @@
 #![cfg(test)]
 #![forbid(unsafe_code)]
 
+#[path = "../../../../mctp/address.rs"]
+mod address;
 #[path = "../../../../keyring/chain.rs"]
 mod chain;
 #[path = "../../../../keyring/der.rs"]

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/net.h>
+#include <linux/netdevice.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <net/mctp.h>
+#include <net/mctpdevice.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+#include "shim.h"
+
+/*
+ * Give @sock a tag of its own for messages to @eid: what SIOCMCTPALLOCTAG2 does for user space, whose memory it wants,
+ * with mctp_alloc_local_tag(), which is not exported. A tag that the kernel chooses when a message is sent is unknown
+ * to the sender, forgotten after six seconds, and the next message gets the same one again: a late answer would pass
+ * for that to the next request. Tags are tried from @first.
+ *
+ * Closing the socket drops the key.
+ */
+static int spdm_mctp_reserve_tag(struct socket *sock, unsigned int network, u8 eid, u8 first)
+{
+	struct mctp_sock *msk = container_of(sock->sk, struct mctp_sock, sk);
+	struct netns_mctp *mns = &sock_net(sock->sk)->mctp;
+	struct mctp_sk_key *key, *tmp;
+	unsigned long used = 0, flags;
+	int i, tag = -EBUSY;
+
+	key = kzalloc_obj(*key);
+	if (!key)
+		return -ENOMEM;
+	key->net = network;
+	key->peer_addr = eid;
+	key->local_addr = MCTP_ADDR_ANY;
+	key->sk = sock->sk;
+	key->valid = true;
+	key->manual_alloc = true;
+	spin_lock_init(&key->lock);
+	/* That of the lists. */
+	refcount_set(&key->refs, 1);
+
+	spin_lock_irqsave(&mns->keys_lock, flags);
+	hlist_for_each_entry(tmp, &mns->keys, hlist) {
+		if (tmp->net == network && !(tmp->tag & MCTP_HDR_FLAG_TO) &&
+		    mctp_address_matches(tmp->peer_addr, eid))
+			used |= BIT(tmp->tag);
+	}
+	for (i = 0; i <= MCTP_TAG_MASK; i++) {
+		if (used & BIT((first + i) & MCTP_TAG_MASK))
+			continue;
+		tag = (first + i) & MCTP_TAG_MASK;
+		key->tag = tag;
+		sock_hold(key->sk);
+		hlist_add_head_rcu(&key->hlist, &mns->keys);
+		hlist_add_head_rcu(&key->sklist, &msk->keys);
+		break;
+	}
+	spin_unlock_irqrestore(&mns->keys_lock, flags);
+
+	if (tag < 0)
+		kfree(key);
+	return tag;
+}
+
+/*
+ * A socket for one request to @eid and its answer, with a tag of its own: the first that is free from *@tag, which
+ * becomes it. An error pointer if there is none.
+ */
+struct socket *spdm_mctp_open(struct net *net, unsigned int network, u8 eid, u8 *tag)
+{
+	struct socket *sock;
+	int rc;
+
+	rc = sock_create_kern(net, AF_MCTP, SOCK_DGRAM, 0, &sock);
+	if (rc)
+		return ERR_PTR(rc);
+	rc = spdm_mctp_reserve_tag(sock, network, eid, *tag);
+	if (rc < 0) {
+		sock_release(sock);
+		return ERR_PTR(rc);
+	}
+	*tag = rc;
+	return sock;
+}
+
+void spdm_mctp_close(struct socket *sock)
+{
+	sock_release(sock);
+}
+
+/* Send a message. The kernel makes packets of it, as the route has it, and does not wait. */
+int spdm_mctp_send(struct socket *sock, const struct spdm_mctp_address *to, const u8 *data,
+		   size_t len)
+{
+	struct sockaddr_mctp addr = {
+		.smctp_family = AF_MCTP,
+		.smctp_network = to->network,
+		.smctp_addr.s_addr = to->eid,
+		.smctp_type = to->type,
+		.smctp_tag = to->tag | MCTP_TAG_OWNER | MCTP_TAG_PREALLOC,
+	};
+	struct msghdr msg = {
+		.msg_name = &addr,
+		.msg_namelen = sizeof(addr),
+		.msg_flags = MSG_DONTWAIT,
+	};
+	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
+
+	return kernel_sendmsg(sock, &msg, &vec, 1, len);
+}
+
+/* Receive a message. Returns how long it is, which may be more than @len, or -EAGAIN if there is none in time. */
+int spdm_mctp_receive(struct socket *sock, struct spdm_mctp_address *from, u8 *buf, size_t len,
+		      unsigned int timeout_ms)
+{
+	struct sockaddr_mctp addr = {};
+	struct msghdr msg = {
+		.msg_name = &addr,
+		.msg_namelen = sizeof(addr),
+	};
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	int rc;
+
+	WRITE_ONCE(sock->sk->sk_rcvtimeo, msecs_to_jiffies(timeout_ms) + 1);
+	rc = kernel_recvmsg(sock, &msg, &vec, 1, len, MSG_TRUNC);
+	from->network = addr.smctp_network;
+	from->eid = addr.smctp_addr.s_addr;
+	from->type = addr.smctp_type;
+	from->tag = addr.smctp_tag;
+	return rc;
+}
+
+/*
+ * The device that messages to @eid leave by, and whether it is up; 0 if there is none. It is what mctp_route_lookup()
+ * finds, which is not exported. A device that is down takes messages without an error.
+ */
+int spdm_mctp_ifindex(struct net *net, unsigned int network, u8 eid, bool *up)
+{
+	struct mctp_route *rt, *found;
+	int depth, ifindex = 0;
+
+	rcu_read_lock();
+	for (depth = 0; depth < 32; depth++) {
+		found = NULL;
+		list_for_each_entry_rcu(rt, &net->mctp.routes, list) {
+			unsigned int of = rt->dst_type == MCTP_ROUTE_DIRECT ?
+				READ_ONCE(rt->dev->net) : rt->gateway.net;
+
+			if (of == network && rt->min <= eid && rt->max >= eid) {
+				found = rt;
+				break;
+			}
+		}
+		if (!found)
+			break;
+		if (found->dst_type == MCTP_ROUTE_DIRECT) {
+			/* Routes go before their device, which waits for readers. */
+			ifindex = found->dev->dev->ifindex;
+			*up = netif_running(found->dev->dev);
+			break;
+		}
+		eid = found->gateway.eid;
+	}
+	rcu_read_unlock();
+	return ifindex;
+}
+
+/* What tells network namespaces apart in names; 0 for the initial one. */
+unsigned int spdm_mctp_namespace(const struct net *net)
+{
+	return net_eq(net, &init_net) ? 0 : net->ns.inum;
+}
+
+/* That of the caller. */
+struct net *spdm_mctp_current_net(void)
+{
+	return current->nsproxy->net_ns;
+}
+
+static int spdm_mctp_notified(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(data);
+
+	if (!rcu_access_pointer(dev->mctp_ptr))
+		return NOTIFY_DONE;
+	switch (event) {
+	/* Both: what is proven in between is no longer so, either. */
+	case NETDEV_GOING_DOWN:
+	case NETDEV_DOWN:
+		spdm_mctp_link(dev_net(dev), dev->ifindex, false);
+		break;
+	case NETDEV_UP:
+		spdm_mctp_link(dev_net(dev), dev->ifindex, true);
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block spdm_mctp_block = {
+	.notifier_call = spdm_mctp_notified,
+};
+
+static void spdm_mctp_exit(struct net *net)
+{
+	spdm_mctp_net_exit(net);
+}
+
+static struct pernet_operations spdm_mctp_net_ops = {
+	.exit = spdm_mctp_exit,
+};
+
+/* Have the functions in net.rs called. */
+int spdm_mctp_watch(void)
+{
+	int rc;
+
+	rc = register_pernet_subsys(&spdm_mctp_net_ops);
+	if (rc)
+		return rc;
+	rc = register_netdevice_notifier(&spdm_mctp_block);
+	if (rc)
+		unregister_pernet_subsys(&spdm_mctp_net_ops);
+	return rc;
+}
+
+/* Undo spdm_mctp_watch(). Endpoints of all namespaces are removed. */
+void spdm_mctp_unwatch(void)
+{
+	unregister_netdevice_notifier(&spdm_mctp_block);
+	unregister_pernet_subsys(&spdm_mctp_net_ops);
+}

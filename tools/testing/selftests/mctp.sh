@@ -1,0 +1,327 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 900
+#
+# Endpoints of MCTP at the end of serial lines (mctp-serial over pseudo terminals): added and removed, their links,
+# their networks and namespaces, the system's sleep, and what they may do wrong.
+
+# shellcheck source=tools/testing/selftests/lib.sh
+. /lib.sh
+
+class=/sys/class/spdm
+
+# gives FILE TEXT: what writing the text to an attribute of the class fails with, or "ok".
+gives() {
+	result=ok
+	if ! echo "$2" 2>/run/error >"$class/$1"; then
+		read_line /run/error
+		result=${line##*: }
+	fi
+}
+
+# says NAME: authenticated, state and reason of the endpoint into $said.
+says() {
+	read_line "$class/$1/authenticated"
+	said=$line
+	read_line "$class/$1/state"
+	said="$said $line"
+	read_line "$class/$1/reason"
+	said="$said${line:+ $line}"
+}
+
+# attests NAME: the same after an attestation, and before it what the write fails with.
+attests() {
+	gives "$1/authenticated" re
+	says "$1"
+	said="$result $said"
+}
+
+is() {
+	says "$1"
+	# shellcheck disable=SC2254 # It is a pattern.
+	case $said in $2) return 0 ;; esac
+	return 1
+}
+
+# becomes NAME PATTERN: in a while.
+becomes() {
+	wait_for 20 is "$1" "$2" && return
+	echo "# wanted \"$2\", got \"$said\""
+	return 1
+}
+
+# ask LINE: the responder in this guest; the answer is in $line.
+ask() {
+	echo "$*" >&4
+	IFS= read -r line <&5
+	case $line in error*) echo "# $* gives $line" ;; esac
+}
+
+# plays NUMBER WORDS NAME WANTED: endpoint NUMBER, which is NAME, plays the fault once, and the kernel says WANTED, but
+# authenticates it the next time.
+plays() {
+	ask "reset $1"
+	ask "set $1 $2 times=1"
+	attests "$3"
+	ktap_test_match "$2" "$4" "$said"
+	attests "$3"
+	ktap_test_equal "$2: and the next time" 'ok 1 authenticated' "$said"
+}
+
+ktap_print_header
+start_spdm ecdsa-p384
+gives add_mctp ''
+if [ "$result" = 'Operation not supported' ]; then
+	ktap_set_plan 2
+	ktap_test_pass 'a kernel without MCTP says so'
+	gives remove_mctp '1 9'
+	ktap_test_equal 'and its log, once' 1 "$(dmesg | grep -c 'spdm: this kernel has no MCTP (CONFIG_MCTP)')"
+	ktap_finished
+fi
+ktap_set_plan 103
+
+# What it refuses.
+for text in '' 1 '0 9' '1 0' '1 7' '1 255' '1 9 10' '1 9 name=' 'one 9'; do
+	gives add_mctp "$text"
+	ktap_test_equal "add: '$text' is none" "$EINVAL" "$result"
+done
+gives remove_mctp '1 9'
+ktap_test_equal 'remove: there is none' 'No such file or directory' "$result"
+
+# Nothing there.
+gives add_mctp '1 9'
+ktap_test_equal 'one is added that has no route' ok "$result"
+ktap_test_result 'it cannot be reached' becomes mctp-1-9 '0 failed device-gone: GET_VERSION'
+gives add_mctp '1 9'
+ktap_test_equal 'it cannot be added twice' 'File exists' "$result"
+gives remove_mctp '1 9'
+ktap_test_equal 'it is removed' ok "$result"
+ktap_test_result 'and gone' [ ! -e $class/mctp-1-9 ]
+
+# Three lines, with two endpoints each: numbers 0 and 1, 2 and 3, 4 and 5.
+mkdir -p /dev/pts
+mount -t devpts pts /dev/pts
+mkfifo /tmp/in /tmp/out
+spdm-responder mctp --link pty --link pty --link pty --endpoints 2 --eid 9 --pki /tmp/pki \
+	--set 'asym=ecdsa-p256 hash=sha256' --control-stdin </tmp/in >/tmp/out 2>/tmp/responder.log &
+exec 4>/tmp/in 5</tmp/out
+lines=
+until [ "$line" = ready ]; do
+	IFS= read -r line <&5 || break
+	case $line in serving*)
+		line=${line#serving }
+		lines="$lines ${line%% *}"
+		;;
+	esac
+done
+ktap_test_equal 'a responder serves three lines' ready "$line"
+add_root /tmp/pki/roots/ecdsa-p256.der >/dev/null
+number=0
+for line in $lines; do
+	mctpcfg attach "$line" >/run/attached$number &
+	wait_for 10 grep -q attached /run/attached$number
+	number=$((number + 1))
+done
+mctpcfg net mctpserial1 2
+for number in 0 1; do
+	mctpcfg up mctpserial$number
+	mctpcfg addr mctpserial$number 8
+	mctpcfg route mctpserial$number 9
+	mctpcfg route mctpserial$number 10
+done
+
+# One.
+e=mctp-1-9
+gives add_mctp '1 9'
+ktap_test_result 'an endpoint is authenticated' becomes $e '1 authenticated'
+statistics=/sys/class/net/mctpserial0/statistics
+packets="$(cat $statistics/tx_packets) packets of $(cat $statistics/tx_bytes) bytes sent, $(cat $statistics/rx_packets) packets of $(cat $statistics/rx_bytes) bytes received"
+echo "# $(cat $class/$e/exchanges) exchanges, $(cat $class/$e/bytes_sent) bytes sent, $(cat $class/$e/bytes_received) received, $(cat $class/$e/duration_us) us; $packets"
+ktap_test_equal 'its answers came over the line' 1 $(($(cat $statistics/rx_packets) > 30))
+ktap_test_equal 'its policy' audit "$(cat $class/$e/policy)"
+ktap_test_result 'it has no PCI device' [ ! -e $class/$e/device ]
+ktap_test_result 'it has certificates' [ -s $class/$e/certificates/slot0 ]
+ktap_test_result 'and signatures' [ -s $class/$e/signatures/0_signature ]
+identity=$(cat $class/$e/identity)
+ktap_test_equal 'and an identity' 64 ${#identity}
+attests $e
+ktap_test_equal 'it is attested again' 'ok 1 authenticated' "$said"
+gives $e/authenticated 1
+ktap_test_equal 'authenticated takes nothing but re' "$EINVAL" "$result"
+gives $e/policy enforce
+ktap_test_equal 'there is no policy enforce' 'Operation not supported' "$result"
+gives $e/policy off
+says $e
+ktap_test_equal 'there is off' 'ok 0 off' "$result $said"
+attests $e
+ktap_test_equal 'then it is not asked' "$EPERM 0 off" "$said"
+gives $e/policy audit
+says $e
+ktap_test_equal 'and audit' 'ok 1 authenticated' "$result $said"
+
+# It may speak another version, and in chunks.
+for version in 1.0 1.1 1.2 1.3 1.4; do
+	ask reset 0
+	ask "set 0 version=$version"
+	attests $e
+	ktap_test_equal "SPDM $version" "ok 1 authenticated $version" "$said $(cat $class/$e/version)"
+done
+ask reset 0
+ask 'set 0 flags=0x20006 transfer=64'
+whole_attestations
+attests $e
+echo Y >/sys/module/spdm/parameters/cache
+ktap_test_equal 'messages of 64 bytes' 'ok 1 authenticated' "$said"
+ktap_test_equal 'in chunks' 1 $(($(cat $class/$e/exchanges) > 10))
+ask reset 0
+
+# The link.
+mctpcfg down mctpserial0
+ktap_test_result 'a link that goes down drops the verdict' is $e '0 stale'
+attests $e
+ktap_test_equal 'nothing gets through' "$ENODEV 0 failed device-gone: GET_VERSION" "$said"
+mctpcfg up mctpserial0
+ktap_test_result 'when it comes up the endpoint is attested' becomes $e '1 authenticated'
+ask 'set 0 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
+echo re 2>/dev/null >$class/$e/authenticated &
+usleep 1500000
+mctpcfg down mctpserial0
+mctpcfg up mctpserial0
+wait $!
+ktap_test_result 'the link goes down amid an attestation' becomes $e '1 authenticated'
+ask reset 0
+
+# Several.
+gives add_mctp '1 10'
+gives add_mctp '2 9'
+ktap_test_result 'a second endpoint of the line' becomes mctp-1-10 '1 authenticated'
+ktap_test_result 'the same EID in another network' becomes mctp-2-9 '1 authenticated'
+ktap_test_equal 'they are three devices' 3 "$(cat $class/mctp-*/identity | sort -u | grep -c .)"
+jobs=
+for name in mctp-1-9 mctp-1-10 mctp-2-9; do
+	echo re >$class/$name/authenticated &
+	jobs="$jobs $!"
+done
+failed=0
+for job in $jobs; do wait "$job" || failed=$((failed + 1)); done
+ktap_test_equal 'they are attested at once' 0 $failed
+mctpcfg down mctpserial1
+says mctp-1-9
+ktap_test_equal 'the link of one is not that of others' '1 authenticated' "$said"
+ktap_test_result 'but its own' is mctp-2-9 '0 stale'
+mctpcfg up mctpserial1
+ktap_test_result 'and comes up' becomes mctp-2-9 '1 authenticated'
+
+gives remove_mctp '1 10'
+
+# A name that the certificate has to have.
+gives add_mctp '1 10 name=ACME:NIC 2000:17'
+ktap_test_result 'a certificate without the name' becomes mctp-1-10 '0 failed subject-alt-name-missing: slot 0: *'
+gives remove_mctp '1 10'
+gives remove_mctp '2 9'
+ktap_test_result 'endpoints are removed' [ ! -e $class/mctp-1-10 ]
+
+# Amid an attestation.
+ask 'set 0 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
+echo re 2>/dev/null >$class/$e/authenticated &
+usleep 1500000
+ktap_test_result 'an endpoint goes amid an attestation' bounded 3 gives remove_mctp '1 9'
+wait $!
+ktap_test_result 'and is gone' [ ! -e $class/$e ]
+ask reset 0
+gives add_mctp '1 9'
+ktap_test_result 'and comes again' becomes $e '1 authenticated'
+
+# A network namespace of its own.
+unshare -n sleep 1000 &
+holder=$!
+usleep 300000
+inside() {
+	nsenter -t $holder -n "$@"
+}
+mctpcfg netns mctpserial2 $holder
+inside mctpcfg up mctpserial2
+inside mctpcfg addr mctpserial2 8
+inside mctpcfg route mctpserial2 9
+inode=$(readlink /proc/$holder/ns/net)
+inode=${inode#*[}
+inode=${inode%]}
+inside sh -c "echo '1 9' >$class/add_mctp"
+n=mctp-1-9-$inode
+ktap_test_result 'an endpoint of a namespace' becomes "$n" '1 authenticated'
+says $e
+ktap_test_equal 'is not that of the initial one' '1 authenticated' "$said"
+ktap_test_result 'whose address it has' [ "$(cat $class/$e/identity)" != "$(cat "$class/$n/identity")" ]
+gives remove_mctp '1 9'
+ktap_test_result 'each removes its own' [ ! -e $class/$e ]
+ktap_test_result 'and no other' [ -e "$class/$n" ]
+gives add_mctp '1 9'
+ask 'set 4 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
+echo re 2>/dev/null >"$class/$n/authenticated" &
+usleep 1500000
+kill $holder
+ktap_test_result 'a namespace goes with its endpoint, amid an attestation' wait_for 20 test ! -e "$class/$n"
+wait $!
+ktap_test_result 'another stays' becomes $e '1 authenticated'
+
+# Sleep.
+log_mark
+sleep_and_wake
+ktap_test_result 'after sleep' becomes $e '1 authenticated'
+ktap_test_result 'it was attested when all were awake' in_order 'PM: suspend exit|Restarting tasks|PM: resume devices took' 'spdm mctp-1-9: authenticated'
+gives $e/resume_policy never
+sleep_and_wake
+ktap_test_result 'unless by policy' becomes $e '0 stale'
+attests $e
+ktap_test_equal 'until it is asked for' 'ok 1 authenticated' "$said"
+
+# T9: what is not the answer is not heard. A frame that is cut (mctp-cut), or lost for want of room (mctp-endless), is left
+# out: mctp-serial does not find the beginning of the next one any more. AF_MCTP drops a message whose first packet comes
+# twice.
+while read -r fault reason; do
+	plays 0 "fault=$fault at=CHALLENGE" $e "$reason"
+done <<-END
+	mctp-source $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-destination $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-tag $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-tag-owner $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-type $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-version $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-lost $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-lost-first $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-no-start $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-no-end $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-sequence $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-reordered $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-fcs $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-integrity $EPROTO 0 failed integrity-check: CHALLENGE
+	mctp-duplicated $ETIMEDOUT 0 failed timeout: CHALLENGE
+	mctp-twice ok 1 authenticated
+	mctp-foreign ok 1 authenticated
+	bad-signature $EKEYREJECTED 0 failed bad-signature: CHALLENGE
+END
+ask 'set 0 fault=mctp-twice times=forever'
+attests $e
+ktap_test_equal 'every answer comes twice' 'ok 1 authenticated' "$said"
+ask reset 0
+
+# A late answer is not that to the next request; one that is not too late may be later than the kernel keeps a tag.
+ask 'set 0 fault=mctp-late at=GET_DIGESTS times=1'
+attests $e
+ktap_test_equal 'a late answer' "$ETIMEDOUT 0 failed timeout: GET_DIGESTS" "$said"
+ask reset 0
+read -r begin rest </proc/uptime
+late=
+while read -r now rest </proc/uptime && [ $((${now%.*} - ${begin%.*})) -le 8 ]; do
+	attests $e
+	[ "$said" = 'ok 1 authenticated' ] || late="$late $said"
+	usleep 200000
+done
+ktap_test_equal 'is in nobody'"'"'s way' '' "$late"
+ask 'set 0 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
+attests $e
+ktap_test_equal 'an answer after eight seconds, in time' 'ok 1 authenticated' "$said"
+ask reset 0
+
+gives remove_mctp '1 9'
+ktap_finished
