@@ -9,6 +9,7 @@
 
 #include "shim.h"
 #include "spdm.h"
+#include "../mctp/shim.h"
 
 #define SPDM_CLASS_ATTRIBUTE(_name, _attribute)				\
 static ssize_t _name##_show(struct device *dev,				\
@@ -224,6 +225,32 @@ static ssize_t spdm_mctp_store(bool add, const char *page, size_t count)
 	rc = spdm_mctp_control(add, page, count);
 	return rc ? rc : count;
 }
+
+static ssize_t mctp_discovery_show(const struct class *class,
+				   const struct class_attribute *attr, char *page)
+{
+	return sysfs_emit(page, "%d\n", spdm_mctp_discovers());
+}
+
+static ssize_t mctp_discovery_store(const struct class *class,
+				    const struct class_attribute *attr,
+				    const char *page, size_t count)
+{
+	bool on;
+	int rc;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	rc = kstrtobool(page, &on);
+	if (rc)
+		return rc;
+	if (on)
+		rc = spdm_mctp_start_discovery();
+	else
+		spdm_mctp_set_discovery(false);
+	return rc ? rc : count;
+}
+static CLASS_ATTR_RW(mctp_discovery);
 #else
 static ssize_t spdm_mctp_store(bool add, const char *page, size_t count)
 {
@@ -249,6 +276,9 @@ static CLASS_ATTR_WO(remove_mctp);
 static struct attribute *spdm_attrs[] = {
 	&class_attr_add_mctp.attr,
 	&class_attr_remove_mctp.attr,
+#ifdef CONFIG_SPDM_MCTP
+	&class_attr_mctp_discovery.attr,
+#endif
 	&class_attr_sealed.attr,
 	NULL
 };

@@ -174,6 +174,7 @@ void spdm_seal(void);
 
 /* In mctp/. */
 int spdm_mctp_control(bool add, const char *page, size_t count);
+int spdm_mctp_start_discovery(void);
 
 /* In roots.S: the certificates of CONFIG_SPDM_ROOTS. */
 extern const u8 spdm_builtin_roots[];

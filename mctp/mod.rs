@@ -3,6 +3,8 @@
 //! Transport over the Management Component Transport Protocol (DMTF DSP0236, DSP0275) through AF_MCTP sockets.
 
 mod address;
+mod control;
+mod discovery;
 mod net;
 mod socket;
 

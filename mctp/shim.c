@@ -3,7 +3,9 @@
 #include <linux/netdevice.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 #include <net/mctp.h>
 #include <net/mctpdevice.h>
 #include <net/net_namespace.h>
@@ -178,6 +180,73 @@ struct net *spdm_mctp_current_net(void)
 	return current->nsproxy->net_ns;
 }
 
+static bool spdm_mctp_discovery;
+
+/* Widest route whose endpoints are asked one by one. */
+#define SPDM_MCTP_MAX_EXTENT 31
+
+/*
+ * The endpoint that comes next after the one in *@network and *@eid, among neighbours and direct routes; false if there
+ * is none, or discovery is off.
+ */
+bool spdm_mctp_next(struct net *net, unsigned int *network, u8 *eid)
+{
+	u64 last = (u64)*network << 8 | *eid, next = U64_MAX;
+	struct mctp_neigh *neigh;
+	struct mctp_route *rt;
+	unsigned int i;
+
+	if (!READ_ONCE(spdm_mctp_discovery))
+		return false;
+	rcu_read_lock();
+	list_for_each_entry_rcu(neigh, &net->mctp.neighbours, list) {
+		u64 found = (u64)READ_ONCE(neigh->dev->net) << 8 | neigh->eid;
+
+		if (found > last)
+			next = min(next, found);
+	}
+	list_for_each_entry_rcu(rt, &net->mctp.routes, list) {
+		if (rt->type != RTN_UNICAST || rt->dst_type != MCTP_ROUTE_DIRECT ||
+		    rt->max - rt->min > SPDM_MCTP_MAX_EXTENT)
+			continue;
+		for (i = rt->min; i <= rt->max; i++) {
+			u64 found = (u64)READ_ONCE(rt->dev->net) << 8 | i;
+
+			if (found > last)
+				next = min(next, found);
+		}
+	}
+	rcu_read_unlock();
+	*network = next >> 8;
+	*eid = next;
+	return next != U64_MAX;
+}
+
+static void spdm_mctp_look(struct work_struct *work);
+static DECLARE_DELAYED_WORK(spdm_mctp_work, spdm_mctp_look);
+
+/* The kernel does not tell of neighbours and routes, so look now and then. Frozen while the system sleeps. */
+static void spdm_mctp_look(struct work_struct *work)
+{
+	spdm_mctp_discover();
+	if (READ_ONCE(spdm_mctp_discovery))
+		queue_delayed_work(system_freezable_wq, &spdm_mctp_work, 5 * HZ);
+}
+
+bool spdm_mctp_discovers(void)
+{
+	return READ_ONCE(spdm_mctp_discovery);
+}
+
+void spdm_mctp_set_discovery(bool on)
+{
+	WRITE_ONCE(spdm_mctp_discovery, on);
+	if (on)
+		mod_delayed_work(system_freezable_wq, &spdm_mctp_work, 0);
+	else
+		cancel_delayed_work_sync(&spdm_mctp_work);
+}
+
 static int spdm_mctp_notified(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(data);
@@ -227,6 +296,7 @@ int spdm_mctp_watch(void)
 /* Undo spdm_mctp_watch(). Endpoints of all namespaces are removed. */
 void spdm_mctp_unwatch(void)
 {
+	spdm_mctp_set_discovery(false);
 	unregister_netdevice_notifier(&spdm_mctp_block);
 	unregister_pernet_subsys(&spdm_mctp_net_ops);
 }

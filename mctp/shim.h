@@ -25,11 +25,17 @@ int spdm_mctp_receive(struct socket *sock, struct spdm_mctp_address *from, u8 *b
 int spdm_mctp_ifindex(struct net *net, unsigned int network, u8 eid, bool *up);
 unsigned int spdm_mctp_namespace(const struct net *net);
 struct net *spdm_mctp_current_net(void);
+bool spdm_mctp_next(struct net *net, unsigned int *network, u8 *eid);
+bool spdm_mctp_discovers(void);
+void spdm_mctp_set_discovery(bool on);
 int spdm_mctp_watch(void);
 void spdm_mctp_unwatch(void);
 
 /* In net.rs. */
 void spdm_mctp_link(struct net *net, int ifindex, bool up);
 void spdm_mctp_net_exit(struct net *net);
+
+/* In discovery.rs. */
+void spdm_mctp_discover(void);
 
 #endif /* _SPDM_MCTP_SHIM_H */

@@ -78,7 +78,7 @@ if [ "$result" = 'Operation not supported' ]; then
 	ktap_test_equal 'and its log, once' 1 "$(dmesg | grep -c 'spdm: this kernel has no MCTP (CONFIG_MCTP)')"
 	ktap_finished
 fi
-ktap_set_plan 103
+ktap_set_plan 111
 
 # What it refuses.
 for text in '' 1 '0 9' '1 0' '1 7' '1 255' '1 9 10' '1 9 name=' 'one 9'; do
@@ -263,6 +263,22 @@ kill $holder
 ktap_test_result 'a namespace goes with its endpoint, amid an attestation' wait_for 20 test ! -e "$class/$n"
 wait $!
 ktap_test_result 'another stays' becomes $e '1 authenticated'
+
+# Discovery.
+ktap_test_equal 'nothing is looked for' 0 "$(cat $class/mctp_discovery)"
+ktap_test_result 'so there is one' [ ! -e $class/mctp-1-10 ]
+mctpcfg route mctpserial0 11
+gives mctp_discovery 1
+ktap_test_result 'what speaks SPDM is found' becomes mctp-1-10 '1 authenticated'
+ktap_test_result 'also in another network' becomes mctp-2-9 '1 authenticated'
+ktap_test_result 'what does not answer is not' [ ! -e $class/mctp-1-11 ]
+ktap_test_result 'neither is another namespace' [ ! -e "$class/$n" ]
+gives mctp_discovery 0
+gives remove_mctp '1 10'
+gives remove_mctp '2 9'
+usleep 6000000
+ktap_test_result 'and no more when that is off' [ ! -e $class/mctp-1-10 ]
+ktap_test_result 'what was added stays' is $e '1 authenticated'
 
 # Sleep.
 log_mark

@@ -10,6 +10,8 @@
 mod address;
 #[path = "../../../../keyring/chain.rs"]
 mod chain;
+#[path = "../../../../mctp/control.rs"]
+mod control;
 #[path = "../../../../keyring/der.rs"]
 mod der;
 #[path = "../../../../keyring/oid.rs"]
