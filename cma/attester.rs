@@ -60,7 +60,10 @@ use crate::{
         Files,
         Traced, //
     },
-    subsystem::Subsystem,
+    subsystem::{
+        self,
+        Subsystem, //
+    },
     verdict::{
         parse_identity,
         write_identity,
@@ -1147,6 +1150,10 @@ impl Attester {
         attribute: bindings::spdm_attribute,
         writer: &mut Formatter<'_>,
     ) -> core::fmt::Result {
+        // It looks at other devices, whose readers may look at this one.
+        if attribute == bindings::spdm_attribute_SPDM_ATTRIBUTE_SAME_DEVICE_AS {
+            return self.show_same_device(writer);
+        }
         let status = self.status.lock();
         let negotiated = &status.report.negotiated;
         let stats = &status.report.stats;
@@ -1245,6 +1252,29 @@ impl Attester {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Shows the names of what proved the same identity: other ways to the same device.
+    fn show_same_device(&self, writer: &mut Formatter<'_>) -> core::fmt::Result {
+        let (Some(identity), Some(subsystem)) = (self.proven_identity(), subsystem::running())
+        else {
+            return Ok(());
+        };
+        let mut result = Ok(());
+        subsystem.for_each(|other| {
+            let same = !core::ptr::eq(self, &**other) && other.proven_identity() == Some(identity);
+            if let (true, Ok(()), Some(device)) = (same, result, other.device.as_ref()) {
+                let mut name = [0; 64];
+                // SAFETY: The device is valid, and `name` can be written.
+                let len = unsafe {
+                    bindings::spdm_device_name(as_raw(device), name.as_mut_ptr(), name.len())
+                };
+                let name = usize::try_from(len).ok().and_then(|len| name.get(..len));
+                let name = name.and_then(|name| core::str::from_utf8(name).ok());
+                result = writeln!(writer, "{}", name.unwrap_or_default());
+            }
+        });
+        result
     }
 }
 

@@ -49,6 +49,8 @@ SPDM_CLASS_ATTRIBUTE(exchanges, SPDM_ATTRIBUTE_EXCHANGES);
 SPDM_CLASS_ATTRIBUTE(bytes_sent, SPDM_ATTRIBUTE_BYTES_SENT);
 SPDM_CLASS_ATTRIBUTE(bytes_received, SPDM_ATTRIBUTE_BYTES_RECEIVED);
 
+SPDM_CLASS_ATTRIBUTE(same_device_as, SPDM_ATTRIBUTE_SAME_DEVICE_AS);
+
 SPDM_CLASS_ATTRIBUTE(measurements_status, SPDM_ATTRIBUTE_MEASUREMENTS_STATUS);
 
 SPDM_CLASS_ATTRIBUTE_RW(policy, SPDM_ATTRIBUTE_POLICY);
@@ -135,6 +137,7 @@ static struct attribute *spdm_class_attrs[] = {
 	&dev_attr_resume_policy.attr,
 	&dev_attr_slot_mask.attr,
 	&dev_attr_public_key.attr,
+	&dev_attr_same_device_as.attr,
 	NULL
 };
 
@@ -691,6 +694,12 @@ void spdm_lock_drvdata(struct device *dev)
 void spdm_unlock_drvdata(struct device *dev)
 {
 	device_unlock(dev);
+}
+
+/* Copy the name of a device. Returns its length, or -E2BIG. */
+ssize_t spdm_device_name(const struct device *dev, u8 *name, size_t size)
+{
+	return strscpy((char *)name, dev_name(dev), size);
 }
 
 /* The device of the class with that name, or NULL; to be put. */

@@ -33,6 +33,7 @@ enum spdm_attribute {
 	SPDM_ATTRIBUTE_REFERENCE_MEASUREMENTS,
 	SPDM_ATTRIBUTE_SLOT_MASK,
 	SPDM_ATTRIBUTE_AUTHENTICATED,
+	SPDM_ATTRIBUTE_SAME_DEVICE_AS,
 };
 
 /* What follows from a verdict; see policy.rs. */
@@ -130,6 +131,7 @@ void spdm_noio_restore(unsigned int flags);
 
 void spdm_lock_drvdata(struct device *dev);
 void spdm_unlock_drvdata(struct device *dev);
+ssize_t spdm_device_name(const struct device *dev, u8 *name, size_t size);
 struct device *spdm_class_find(const struct class *class, const char *name);
 s64 spdm_real_ns(void);
 

@@ -78,7 +78,7 @@ if [ "$result" = 'Operation not supported' ]; then
 	ktap_test_equal 'and its log, once' 1 "$(dmesg | grep -c 'spdm: this kernel has no MCTP (CONFIG_MCTP)')"
 	ktap_finished
 fi
-ktap_set_plan 111
+ktap_set_plan 116
 
 # What it refuses.
 for text in '' 1 '0 9' '1 0' '1 7' '1 255' '1 9 10' '1 9 name=' 'one 9'; do
@@ -197,6 +197,7 @@ gives add_mctp '2 9'
 ktap_test_result 'a second endpoint of the line' becomes mctp-1-10 '1 authenticated'
 ktap_test_result 'the same EID in another network' becomes mctp-2-9 '1 authenticated'
 ktap_test_equal 'they are three devices' 3 "$(cat $class/mctp-*/identity | sort -u | grep -c .)"
+ktap_test_equal 'which have nothing in common' '' "$(cat $class/mctp-*/same_device_as)"
 jobs=
 for name in mctp-1-9 mctp-1-10 mctp-2-9; do
 	echo re >$class/$name/authenticated &
@@ -212,6 +213,16 @@ ktap_test_result 'but its own' is mctp-2-9 '0 stale'
 mctpcfg up mctpserial1
 ktap_test_result 'and comes up' becomes mctp-2-9 '1 authenticated'
 
+# Two ways to one device.
+ask 'set 1 key=0'
+gives mctp-1-10/identity ''
+says mctp-1-10
+ktap_test_equal 'another endpoint has the same key' '1 authenticated' "$said"
+ktap_test_equal 'which the first one says' mctp-1-10 "$(cat $class/$e/same_device_as)"
+ktap_test_equal 'and the other' $e "$(cat $class/mctp-1-10/same_device_as)"
+gives $e/policy off
+ktap_test_equal 'unless it is not proven' '' "$(cat $class/mctp-1-10/same_device_as)"
+gives $e/policy audit
 gives remove_mctp '1 10'
 
 # A name that the certificate has to have.
