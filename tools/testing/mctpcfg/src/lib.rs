@@ -13,8 +13,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The line discipline of `drivers/net/mctp/mctp-serial.c` in the kernel's source.
-const N_MCTP: c_int = 28;
+/// The line discipline of terminals.
+pub const N_TTY: c_int = 0;
+/// That of `drivers/net/mctp/mctp-serial.c` in the kernel's source.
+pub const N_MCTP: c_int = 28;
 
 /// The result of a system call.
 fn check(result: c_int) -> Result<()> {
@@ -31,18 +33,24 @@ fn check(result: c_int) -> Result<()> {
 ///
 /// If there is no such line.
 pub fn open_line(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    options.custom_flags(libc::O_NOCTTY).open(path)
+    open(path, 0)
 }
 
-/// Makes a pseudo terminal: its master, and the path of its other side.
+fn open(path: &Path, flags: c_int) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options.custom_flags(libc::O_NOCTTY | flags).open(path)
+}
+
+/// Makes a pseudo terminal: its master, and the path of its other side. Nothing waits for the
+/// master, because nothing would end that: a line discipline other than the terminals' own does not
+/// say that it has taken what was written.
 ///
 /// # Errors
 ///
 /// If there is none to be had.
 pub fn open_pty() -> Result<(File, String)> {
-    let master = open_line(Path::new("/dev/ptmx"))?;
+    let master = open(Path::new("/dev/ptmx"), libc::O_NONBLOCK)?;
     let unlocked: c_int = 0;
     // SAFETY: TIOCSPTLCK reads one `int`, to which this is a pointer.
     check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &unlocked) })?;
@@ -73,14 +81,14 @@ pub fn make_raw(line: &File) -> Result<()> {
     check(unsafe { libc::tcsetattr(line.as_raw_fd(), libc::TCSANOW, &settings) })
 }
 
-/// Makes a line a network device, until it is closed.
+/// Sets the line discipline of a line.
 ///
 /// # Errors
 ///
-/// If the kernel has no MCTP on serial lines, or this process may not.
-pub fn set_mctp(line: &File) -> Result<()> {
+/// If the kernel does not have it, or this process may not.
+pub fn set_discipline(line: &File, discipline: c_int) -> Result<()> {
     // SAFETY: TIOCSETD reads one `int`, to which this is a pointer.
-    check(unsafe { libc::ioctl(line.as_raw_fd(), libc::TIOCSETD, &N_MCTP) })
+    check(unsafe { libc::ioctl(line.as_raw_fd(), libc::TIOCSETD, &discipline) })
 }
 
 /// The index of a network device in the namespace of this thread.
@@ -167,6 +175,6 @@ mod tests {
         assert!(device_index("no\0device").is_err());
         let file = File::open("/proc/self/stat").unwrap();
         make_raw(&file).unwrap();
-        assert!(set_mctp(&file).is_err());
+        assert!(set_discipline(&file, N_MCTP).is_err());
     }
 }

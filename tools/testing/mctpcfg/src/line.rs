@@ -3,7 +3,7 @@
 //! A serial line as a network device.
 
 use anyhow::{Context, Result};
-use mctpcfg::{make_raw, open_line, set_mctp};
+use mctpcfg::{make_raw, open_line, set_discipline, N_MCTP, N_TTY};
 use std::collections::BTreeSet;
 use std::fs::{read_to_string, File};
 use std::path::Path;
@@ -26,8 +26,10 @@ fn devices() -> Result<BTreeSet<String>> {
 pub fn attach(path: &Path) -> Result<(File, String)> {
     let line = open_line(path).with_context(|| path.display().to_string())?;
     make_raw(&line)?;
+    // A pseudo terminal keeps its discipline as long as its other side is open.
+    set_discipline(&line, N_TTY).context("N_TTY")?;
     let before = devices()?;
-    set_mctp(&line).context("N_MCTP")?;
+    set_discipline(&line, N_MCTP).context("N_MCTP")?;
     let after = devices()?;
     let device = after.difference(&before).next();
     let device = device.context("no network device")?.clone();

@@ -13,7 +13,7 @@ use crate::log::Log;
 use anyhow::{Context, Result};
 use mctpcfg::{make_raw, open_line, open_pty, wait, Ready};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -23,10 +23,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often is looked whether somebody is at the other end.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long what is sent may wait for the line to take it.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// `EIO`, which [`ErrorKind`] has no name for.
 const EIO: i32 = 5;
@@ -168,7 +171,7 @@ impl Connection {
     fn send(&self, endpoint: &Endpoint, frames: &[Vec<u8>]) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for frame in frames {
-            if let Err(error) = writer.write_all(frame) {
+            if let Err(error) = write_all(&mut writer, frame) {
                 // The reader notices as well.
                 let what = format!("packet not sent: {error}");
                 self.log.event(endpoint.number, &what);
@@ -185,6 +188,22 @@ impl Connection {
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
+}
+
+/// Writes to a file that may not wait.
+fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    let begin = Instant::now();
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(size) => bytes = bytes.get(size..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && begin.elapsed() < STUCK => {
+                sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A message, and the header of its last packet.
@@ -284,7 +303,11 @@ fn serve_connection(endpoints: &[Endpoint], mut stream: File, log: &Arc<Log>) ->
         let size = match stream.read(&mut buffer) {
             Ok(0) => return Ok(End::Gone),
             Ok(size) => size,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) =>
+            {
+                continue;
+            }
             // So says a pseudo terminal whose other side nobody has open.
             Err(error) if error.raw_os_error() == Some(EIO) => return Ok(End::Gone),
             Err(error) => return Err(error.into()),
