@@ -613,6 +613,58 @@ end_emulation() {
 	rmmod doe_emu
 }
 
+# --- MCTP --------------------------------------------------------------------------------------
+
+# needs_mctp: this script is for a kernel that has MCTP.
+needs_mctp() {
+	grep -q '^MCTP ' /proc/net/protocols && return
+	ktap_set_plan 1
+	ktap_test_skip 'this kernel has no MCTP'
+	ktap_finished
+}
+
+# serve_lines NUMBER WORDS...: a responder at the end of so many new serial lines, which are network devices in
+# $devices; it is process $server and listens to `ask`. $line is the last line, and $device its device.
+serve_lines() {
+	number=$1
+	shift
+	links=
+	while [ "$number" -gt 0 ]; do
+		links="$links --link pty"
+		number=$((number - 1))
+	done
+	rm -f /run/asked /run/answers
+	mkfifo /run/asked /run/answers
+	# shellcheck disable=SC2086 # These are words.
+	spdm-responder mctp $links --eid 9 --pki /run/mctp-pki --control-stdin "$@" \
+		</run/asked >/run/answers 2>/run/mctp.log &
+	server=$!
+	exec 4>/run/asked 5</run/answers
+	devices=
+	line=
+	until [ "$line" = ready ]; do
+		IFS= read -r line <&5 || return 1
+		case $line in
+		serving*)
+			last=${line#serving }
+			last=${last%% *}
+			attach "$last" || return 1
+			devices="$devices $device"
+			;;
+		esac
+	done
+	line=$last
+}
+
+# attach LINE: it is the network device $device as long as process $attached lives.
+attach() {
+	: >/run/attached
+	mctpcfg attach "$1" >/run/attached 2>&1 &
+	attached=$!
+	wait_for 20 grep -q attached /run/attached || return 1
+	read -r device device </run/attached
+}
+
 # --- Module and keyring ------------------------------------------------------------------------
 
 # Whether spdm is built into this kernel.
