@@ -4,7 +4,9 @@
 # make run: from whatever is there to a report on an attested drive.
 #
 #   KERNEL=stock|test    the distribution's kernel with spdm.ko, or one built with spdm in it
-#   DEVICES=n            drives, each with a responder of its own
+#   TRANSPORT=doe|mctp   drives with DOE mailboxes, or MCTP endpoints at the end of a serial line; MCTP
+#                        takes KERNEL=test, as Debian's kernel has none
+#   DEVICES=n            drives, each with a responder of its own, or endpoints
 #   FAULT=name           makes the responder misbehave
 #   SWAP=1               puts another drive into the slot while the system sleeps
 #   RESPONDER=host:port  a responder that is already running, and
@@ -17,13 +19,24 @@
 # shellcheck source=tools/testing/scripts/prepare.sh
 . "$scripts/prepare.sh"
 
-kernel=${KERNEL:-stock}
+transport=${TRANSPORT:-doe}
+case $transport in
+doe) kernel=${KERNEL:-stock} ;;
+mctp)
+	kernel=${KERNEL:-test}
+	[ "$kernel" != stock ] || die "TRANSPORT=mctp is for KERNEL=test: Debian's kernel has no MCTP (CONFIG_MCTP)"
+	;;
+*) die "TRANSPORT=$transport: there is doe and mctp" ;;
+esac
 case $kernel in
 stock | test) ;;
 *) die "KERNEL=$kernel: there is stock and test" ;;
 esac
 [[ ${DEVICES:-1} =~ ^[0-9]+$ ]] || die "DEVICES=$DEVICES is not a number"
 [[ ${SWAP:-} =~ ^1?$ ]] || die "SWAP=$SWAP: there is SWAP=1"
+if [ "$transport" = mctp ]; then
+	[ -z "${RESPONDER:-}" ] || die "RESPONDER is for drives, not for TRANSPORT=mctp"
+fi
 if [ -n "${RESPONDER:-}" ]; then
 	[[ $RESPONDER =~ ^.+:[0-9]+$ ]] || die "RESPONDER=$RESPONDER is not host:port"
 	[ -n "${ROOT:-}" ] || echo "note: without ROOT=file the test roots are used, which it may not have"
@@ -65,6 +78,8 @@ if [ -n "${ROOT:-}" ]; then
 	cp "$ROOT" "$run_dir/root"
 	arguments+=(--root /run/spdm/root)
 fi
+arguments+=(--transport "$transport")
+[ "$transport" = doe ] || arguments+=(--extra /run/spdm/in-guest/mctpcfg)
 [ -z "${DEVICES:-}" ] || arguments+=(--devices "$DEVICES")
 [ -z "${FAULT:-}" ] || arguments+=(--fault "$FAULT")
 [ -z "${SWAP:-}" ] || arguments+=(--swap)

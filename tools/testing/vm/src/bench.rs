@@ -15,7 +15,8 @@ use crate::{
     },
     responder::{
         self,
-        Responder, //
+        Responder,
+        Transport, //
     },
     samples::Samples,
     size,
@@ -117,7 +118,13 @@ fn measure(
     let common = &options.common;
     let directory = common.directory.join(&script.name);
     fs::create_dir_all(&directory)?;
-    let mut own = Responder::start(&common.responder_program, DRIVES, &common.pki, &directory)?;
+    let mut own = Responder::start(
+        &common.responder_program,
+        &Transport::Doe,
+        DRIVES,
+        &common.pki,
+        &directory,
+    )?;
     let drives = (0..DRIVES)
         .map(|n| {
             let port = match &options.responder {
@@ -152,6 +159,7 @@ fn measure(
         drives: &drives,
         drive_size: 4,
         again: false,
+        serial: None,
         native_hotplug: false,
         // As in selftests.
         cpus: 1,

@@ -76,6 +76,8 @@ pub struct Config<'a> {
     pub drive_size: u64,
     /// The machine was on before: what was on its drives is still there, and its log goes on.
     pub again: bool,
+    /// The socket at the other end of a third serial port, if there is to be one.
+    pub serial: Option<&'a Path>,
     /// Virtual CPUs.
     pub cpus: usize,
     /// Slots are in the hands of the kernel's PCIe hot-plug driver, not of the firmware's ACPI methods. Then they
@@ -348,6 +350,11 @@ fn arguments(config: &Config) -> Result<Vec<String>> {
             format!("socket,id={name},path={}", path(&format!("{name}.sock"))),
         );
         add(option, value.to_owned());
+    }
+    if let Some(socket) = config.serial {
+        let socket = format!("socket,id=serial,path={}", socket.display());
+        add("-chardev", socket);
+        add("-serial", "chardev:serial".to_owned());
     }
     for (n, drive) in config.drives.iter().enumerate() {
         let disk = path(&format!("disk{n}"));

@@ -6,6 +6,7 @@ use crate::{
     guest::drive_content,
     run::Facts, //
 };
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -13,17 +14,29 @@ use std::fmt::Write;
 pub struct Report {
     /// The text.
     pub text: String,
-    /// Every drive is authenticated and works.
+    /// Every device is authenticated, and every drive works.
     pub good: bool,
 }
 
-/// One PCI function, as the guest's sysfs shows it.
-struct Function<'a> {
+/// One device, as the guest's sysfs shows it: a PCI function, or an MCTP endpoint.
+struct Device<'a> {
     facts: &'a Facts,
     name: &'a str,
 }
 
-impl Function<'_> {
+impl Device<'_> {
+    /// Network and endpoint ID, if it is an MCTP endpoint.
+    fn endpoint(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("mctp-")?.split_once('-')
+    }
+
+    /// A counter of the responder's.
+    fn counted(&self, name: &str) -> u64 {
+        let stats = self.bytes("stats").unwrap_or_default();
+        let stats: Value = serde_json::from_slice(stats).unwrap_or_default();
+        stats[name].as_u64().unwrap_or(0)
+    }
+
     fn bytes(&self, file: &str) -> Option<&[u8]> {
         self.facts
             .get(&format!("{}/{file}", self.name))
@@ -67,17 +80,20 @@ impl Function<'_> {
     }
 }
 
-/// Makes the report on `drives` drives.
-pub fn report(facts: &Facts, drives: usize) -> Report {
+/// Makes the report on a number of drives, or of MCTP endpoints.
+pub fn report(facts: &Facts, count: usize, mctp: bool) -> Report {
     let names: BTreeSet<&str> = facts
         .keys()
         .filter_map(|key| key.split_once('/'))
         .map(|(name, _)| name)
         .collect();
-    let functions: Vec<Function> = names
+    let devices: Vec<Device> = names
         .iter()
-        .map(|name| Function { facts, name })
-        .filter(|function| function.bytes("vendor").is_some())
+        .map(|name| Device { facts, name })
+        .filter(|device| match mctp {
+            true => device.endpoint().is_some(),
+            false => device.bytes("vendor").is_some(),
+        })
         .collect();
 
     let mut text = String::new();
@@ -89,22 +105,27 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
         "\n  Linux {}, in a guest\n",
         kernel.as_deref().unwrap_or("?").trim()
     );
-    let mut good = functions.len() == drives;
-    for function in &functions {
-        good &= function.authenticated()
-            && function.block_is_right()
-            && function.authenticated_after_sleep()
-            && function.verified();
-        describe(&mut text, function);
+    let mut good = devices.len() == count;
+    for device in &devices {
+        good &= device.authenticated()
+            && (mctp || device.block_is_right())
+            && device.authenticated_after_sleep()
+            && device.verified();
+        describe(&mut text, device);
     }
-    if functions.len() != drives {
-        let _ = writeln!(
-            text,
-            "  {} of {drives} drives were found\n",
-            functions.len()
+    if devices.len() != count {
+        let kind = if mctp { "endpoints" } else { "drives" };
+        let found = devices.len();
+        let _ = writeln!(text, "  {found} of {count} {kind} were found\n");
+    }
+    if mctp {
+        text.push_str(
+            "  Next:  make run TRANSPORT=mctp FAULT=mctp-lost   the last packet of every answer is lost\n\
+             \x20        make run TRANSPORT=mctp DEVICES=2         two endpoints at the end of the line\n\
+             \x20        make run TRANSPORT=mctp SHELL=1           look around in the guest yourself\n\
+             \x20        make faults                              the ways in which ours can misbehave\n",
         );
-    }
-    if functions.iter().all(Function::authenticated) {
+    } else if devices.iter().all(Device::authenticated) {
         text.push_str(
             "  Next:  make run FAULT=bad-signature   a device that lies, and what is said of it\n\
              \x20        make run SWAP=1                another drive in the slot while the system sleeps\n\
@@ -112,6 +133,7 @@ pub fn report(facts: &Facts, drives: usize) -> Report {
              \x20        make run EVIDENCE=file         keep the evidence, for spdmctl verify\n\
              \x20        make run SHELL=1               look around in the guest yourself\n\
              \x20        make run KERNEL=test           built in: attested during boot\n\
+             \x20        make run TRANSPORT=mctp        an endpoint at the end of a serial line\n\
              \x20        make test                      everything there is to check\n",
         );
     } else {
@@ -132,7 +154,7 @@ fn verdict(authenticated: bool) -> &'static str {
     }
 }
 
-fn describe(text: &mut String, function: &Function) {
+fn describe(text: &mut String, function: &Device) {
     let mut line = |label: &str, value: String| {
         if !value.is_empty() {
             let _ = writeln!(text, "    {label:<12}{value}");
@@ -147,13 +169,19 @@ fn describe(text: &mut String, function: &Function) {
     };
     line(
         "device",
-        format!(
-            "{}  {model} [{}:{}] {}",
-            function.name,
-            id("vendor"),
-            id("device"),
-            function.text("serial")
-        ),
+        match function.endpoint() {
+            Some((network, eid)) => format!(
+                "{}  MCTP endpoint {eid} in network {network}",
+                function.name
+            ),
+            None => format!(
+                "{}  {model} [{}:{}] {}",
+                function.name,
+                id("vendor"),
+                id("device"),
+                function.text("serial")
+            ),
+        },
     );
     line(
         "verdict",
@@ -201,6 +229,18 @@ fn describe(text: &mut String, function: &Function) {
             ),
         );
     }
+    if function.counted("packets_in") > 0 {
+        line(
+            "line",
+            format!(
+                "{} packets out, {} in; {} bytes out, {} in, with their frames",
+                function.counted("packets_in"),
+                function.counted("packets_out"),
+                function.counted("wire_in"),
+                function.counted("wire_out"),
+            ),
+        );
+    }
     let measurements = function.text("spdm/measurements").lines().count();
     if measurements > 0 {
         let status = function.text("spdm/measurements_status");
@@ -208,7 +248,9 @@ fn describe(text: &mut String, function: &Function) {
     }
     line(
         "drive",
-        if function.block_is_right() {
+        if function.endpoint().is_some() {
+            String::new()
+        } else if function.block_is_right() {
             format!(
                 "/dev/{} reads what was written on it",
                 function.text("name")
@@ -233,7 +275,11 @@ fn describe(text: &mut String, function: &Function) {
             // One that was not authenticated is not asked again.
             if function.authenticated() {
                 let ms = function.number("after/spdm/duration_us") as f64 / 1000.0;
-                format!("{verdict}, {state} ({ms:.1} ms, before its driver resumed)")
+                let when = match function.endpoint() {
+                    Some(_) => "when all devices had resumed",
+                    None => "before its driver resumed",
+                };
+                format!("{verdict}, {state} ({ms:.1} ms, {when})")
             } else {
                 format!("{verdict}, as before")
             },
@@ -272,7 +318,7 @@ mod tests {
 
     #[test]
     fn report_is_good_for_an_authenticated_drive_that_reads() {
-        let report = report(&facts(), 1);
+        let report = report(&facts(), 1, false);
         assert!(report.good);
         assert!(report.text.contains("AUTHENTICATED"));
     }
@@ -281,7 +327,7 @@ mod tests {
     fn report_is_bad_without_the_verdict() {
         let mut facts = facts();
         facts.insert("0000:01:00.0/authenticated".to_owned(), b"0\n".to_vec());
-        assert!(!report(&facts, 1).good);
+        assert!(!report(&facts, 1, false).good);
     }
 
     #[test]
@@ -289,11 +335,11 @@ mod tests {
         let mut facts = facts();
         let name = "0000:01:00.0/after/authenticated";
         facts.insert(name.to_owned(), b"1\n".to_vec());
-        assert!(report(&facts, 1).good);
+        assert!(report(&facts, 1, false).good);
         facts.insert(name.to_owned(), b"0\n".to_vec());
         let reason = "0000:01:00.0/after/spdm/reason";
         facts.insert(reason.to_owned(), b"identity-changed: 00\n".to_vec());
-        let report = report(&facts, 1);
+        let report = report(&facts, 1, false);
         assert!(!report.good);
         assert!(report.text.contains("NOT AUTHENTICATED, identity-changed"));
     }
@@ -304,7 +350,7 @@ mod tests {
         for name in ["authenticated", "after/authenticated"] {
             facts.insert(format!("0000:01:00.0/{name}"), b"0\n".to_vec());
         }
-        let report = report(&facts, 1);
+        let report = report(&facts, 1, false);
         assert!(report.text.contains("NOT AUTHENTICATED, as before"));
         assert!(!report.text.contains("before its driver resumed"));
     }
@@ -314,9 +360,9 @@ mod tests {
         let mut facts = facts();
         let name = "0000:01:00.0/verified";
         facts.insert(name.to_owned(), b"VERIFIED".to_vec());
-        assert!(report(&facts, 1).good);
+        assert!(report(&facts, 1, false).good);
         facts.insert(name.to_owned(), b"REFUSED: the nonce".to_vec());
-        assert!(!report(&facts, 1).good);
+        assert!(!report(&facts, 1, false).good);
     }
 
     #[test]
@@ -324,21 +370,44 @@ mod tests {
         let mut facts = facts();
         let block = drive_content(1)[..4096].to_vec();
         facts.insert("0000:01:00.0/block".to_owned(), block);
-        assert!(!report(&facts, 1).good);
+        assert!(!report(&facts, 1, false).good);
     }
 
     #[test]
     fn report_is_bad_with_nothing_read() {
         let mut facts = facts();
         facts.remove("0000:01:00.0/block");
-        assert!(!report(&facts, 1).good);
+        assert!(!report(&facts, 1, false).good);
         facts.insert("0000:01:00.0/block".to_owned(), Vec::new());
-        assert!(!report(&facts, 1).good);
+        assert!(!report(&facts, 1, false).good);
     }
 
     #[test]
     fn report_is_bad_when_a_drive_is_missing() {
-        assert!(!report(&facts(), 2).good);
-        assert!(!report(&Facts::new(), 0).text.is_empty());
+        assert!(!report(&facts(), 2, false).good);
+        assert!(!report(&Facts::new(), 0, false).text.is_empty());
+    }
+
+    #[test]
+    fn endpoints_have_no_block() {
+        let mut facts = Facts::new();
+        let mut put = |name: &str, value: &[u8]| {
+            facts.insert(format!("mctp-1-9/{name}"), value.to_vec());
+        };
+        put("authenticated", b"1\n");
+        put("spdm/state", b"authenticated\n");
+        put(
+            "stats",
+            br#"{"packets_in":7,"packets_out":40,"wire_in":1,"wire_out":2}"#,
+        );
+        let good = report(&facts, 1, true);
+        assert!(good.good);
+        assert!(good.text.contains("MCTP endpoint 9 in network 1"));
+        assert!(good.text.contains("7 packets out, 40 in"));
+        assert!(!report(&facts, 2, true).good);
+        assert!(!report(&facts, 1, false).good);
+        let name = "mctp-1-9/authenticated".to_owned();
+        facts.insert(name, b"0\n".to_vec());
+        assert!(!report(&facts, 1, true).good);
     }
 }

@@ -21,7 +21,10 @@ use std::net::{
     TcpStream,
     ToSocketAddrs, //
 };
-use std::path::Path;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::{
     Child,
     Command,
@@ -33,8 +36,18 @@ use std::time::Duration;
 /// How often another range of ports is tried when somebody has taken one meanwhile.
 const ATTEMPTS: u32 = 20;
 
-/// Our responder, serving a number of devices on ports of the loopback interface. It ends with this
-/// object, and with this process.
+/// How the guest reaches the devices of our responder.
+pub enum Transport {
+    /// QEMU's drives have DOE mailboxes, with a port of the loopback interface for each.
+    Doe,
+    /// They are MCTP endpoints at the end of a serial port, which is this socket.
+    Mctp(PathBuf),
+}
+
+/// EID of the first endpoint.
+pub const FIRST_EID: u16 = 9;
+
+/// Our responder, serving a number of devices. It ends with this object, and with this process.
 pub struct Responder {
     process: Child,
     first_port: u16,
@@ -48,20 +61,34 @@ impl Responder {
     /// # Errors
     ///
     /// If it does not come up.
-    pub fn start(program: &Path, devices: u16, pki: &Path, directory: &Path) -> Result<Responder> {
+    pub fn start(
+        program: &Path,
+        transport: &Transport,
+        devices: u16,
+        pki: &Path,
+        directory: &Path,
+    ) -> Result<Responder> {
         let mut words = String::new();
         for _ in 0..ATTEMPTS {
             let Some(first_port) = free_ports(devices + 1)? else {
                 continue;
             };
             let control_port = first_port + devices;
-            let mut process = Command::new("setpriv")
-                .args(["--pdeathsig", "KILL"])
-                .arg(program)
-                .arg("serve")
-                .args(["--listen", &format!("127.0.0.1:{first_port}")])
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL"]).arg(program);
+            match transport {
+                Transport::Doe => command
+                    .arg("serve")
+                    .args(["--listen", &format!("127.0.0.1:{first_port}")])
+                    .args(["--devices", &devices.to_string()]),
+                Transport::Mctp(socket) => command
+                    .arg("mctp")
+                    .args(["--link", &format!("unix:{}", socket.display())])
+                    .args(["--eid", &FIRST_EID.to_string()])
+                    .args(["--endpoints", &devices.to_string()]),
+            };
+            let mut process = command
                 .args(["--control", &format!("127.0.0.1:{control_port}")])
-                .args(["--devices", &devices.to_string()])
                 .arg("--pki")
                 .arg(pki)
                 .arg("--log")

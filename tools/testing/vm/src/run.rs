@@ -16,7 +16,9 @@ use crate::{
     report,
     responder::{
         self,
-        Responder, //
+        Responder,
+        Transport,
+        FIRST_EID, //
     },
     splat::is_splat,
     Common, //
@@ -31,7 +33,10 @@ use base64::{
     engine::general_purpose::STANDARD,
     Engine, //
 };
-use clap::Args;
+use clap::{
+    Args,
+    ValueEnum, //
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -56,12 +61,27 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// More root ports than this do not fit on the first bus.
 const MAX_DRIVES: u16 = 24;
 
+/// More endpoints than this take longer than is interesting to see.
+const MAX_ENDPOINTS: u16 = 8;
+
+/// What carries the messages.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Carrier {
+    /// The DOE mailboxes of drives.
+    Doe,
+    /// A serial port with MCTP endpoints at its end.
+    Mctp,
+}
+
 /// Options of `vm run`.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     common: Common,
-    /// Number of drives.
+    /// What carries the messages.
+    #[arg(long, value_enum, default_value_t = Carrier::Doe)]
+    transport: Carrier,
+    /// Number of drives, or of endpoints.
     #[arg(long, default_value_t = 1)]
     devices: u16,
     /// `host:port` of a responder that is running, instead of ours.
@@ -79,6 +99,9 @@ pub struct Options {
     /// The program that reads evidence in the guest, and verifies it here.
     #[arg(long)]
     spdmctl: PathBuf,
+    /// Further programs for the guest.
+    #[arg(long)]
+    extra: Vec<PathBuf>,
     /// Where the evidence of the first drive is to be kept.
     #[arg(long)]
     evidence: Option<PathBuf>,
@@ -162,9 +185,15 @@ fn misbehaviours(program: &Path, fault: &str) -> Result<Vec<Misbehaviour>> {
 /// Runs the guest, with responders that were told `words`; true if every drive is authenticated and works.
 fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
     let common = &options.common;
+    let mctp = options.transport == Carrier::Mctp;
+    let most = if mctp { MAX_ENDPOINTS } else { MAX_DRIVES };
     ensure!(
-        (1..=MAX_DRIVES).contains(&options.devices),
-        "DEVICES is a number from 1 to {MAX_DRIVES}"
+        (1..=most).contains(&options.devices),
+        "DEVICES is a number from 1 to {most}"
+    );
+    ensure!(
+        !mctp || options.responder.is_none(),
+        "RESPONDER is for drives"
     );
     ensure!(
         options.responder.is_none() || options.fault.is_none(),
@@ -175,8 +204,13 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
         "SWAP is for our own responder, not for RESPONDER"
     );
 
-    // Who answers for the drives.
+    // Who answers for the devices.
     let mut own = None;
+    let socket = common.directory.join("mctp.sock");
+    let transport = match options.transport {
+        Carrier::Doe => Transport::Doe,
+        Carrier::Mctp => Transport::Mctp(socket.clone()),
+    };
     let drives: Vec<Drive> = if let Some(address) = &options.responder {
         let mut drives = Vec::new();
         for _ in 0..options.devices {
@@ -189,6 +223,7 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
     } else {
         let mut responder = Responder::start(
             &common.responder_program,
+            &transport,
             options.devices,
             &common.pki,
             &common.directory,
@@ -202,6 +237,7 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
         }
         let responder = own.insert(responder);
         (0..options.devices)
+            .filter(|_| !mctp)
             .map(|n| Drive {
                 responder: Some(responder.port(n)),
                 present: true,
@@ -214,12 +250,16 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
         None => crate::test_roots(&common.pki)?,
     };
     let modules = common.modules();
-    let initramfs = image::build(
-        modules.as_ref(),
-        &roots,
-        std::slice::from_ref(&options.spdmctl),
-        &Job::Run,
-    )?;
+    let mut programs = options.extra.clone();
+    programs.push(options.spdmctl.clone());
+    let initramfs = image::build(modules.as_ref(), &roots, &programs, &Job::Run)?;
+    let mut append = String::new();
+    if options.shell {
+        append.push_str("spdm.shell ");
+    }
+    if mctp {
+        write!(append, "spdm.endpoints={}", options.devices)?;
+    }
 
     let from = Instant::now();
     let mut step = Step {
@@ -230,10 +270,11 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
         directory: &common.directory,
         kernel: &common.kernel,
         initramfs: &initramfs,
-        append: if options.shell { "spdm.shell" } else { "" },
+        append: &append,
         drives: &drives,
         drive_size: 4,
         again: false,
+        serial: mctp.then_some(socket.as_path()),
         // TCG with more than one sometimes runs into half-patched kernel code (int3).
         cpus: 1,
         native_hotplug: false,
@@ -265,6 +306,14 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
                             ensure!(answer == "ok", "SWAP: {answer}");
                         }
                     }
+                    "packets" => {
+                        for n in 0..options.devices {
+                            let Some(responder) = &mut own else { break };
+                            let stats = responder.control(&format!("get {n} stats"))?;
+                            let name = format!("mctp-1-{}/stats", FIRST_EID + n);
+                            facts.insert(name, stats.into_bytes());
+                        }
+                    }
                     "nonce" => {
                         guest.answer(&nonce)?;
                         continue;
@@ -278,7 +327,10 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
                     }
                     "fail" => complaints.push(rest.to_owned()),
                     "shell" => {
-                        print!("{}", report::report(&facts, drives.len()).text);
+                        print!(
+                            "{}",
+                            report::report(&facts, options.devices.into(), mctp).text
+                        );
                         deadline = Instant::now() + Duration::from_secs(24 * 3600);
                     }
                     "job" => {
@@ -307,7 +359,7 @@ fn attest(options: &Options, words: Option<&str>) -> Result<bool> {
         verify(options, &roots, &nonce, &mut facts)?;
         step.done("the evidence is verified, outside of the guest");
     }
-    let report = report::report(&facts, drives.len());
+    let report = report::report(&facts, options.devices.into(), mctp);
     if !options.shell {
         print!("{}", report.text);
     }

@@ -14,7 +14,10 @@ use crate::{
         Job,
         Modules, //
     },
-    responder::Responder,
+    responder::{
+        Responder,
+        Transport, //
+    },
     splat::is_splat,
     Common, //
 };
@@ -169,6 +172,7 @@ fn boot(
     fs::create_dir_all(&directory)?;
     let mut responder = Responder::start(
         &common.responder_program,
+        &Transport::Doe,
         RESPONDERS,
         &common.pki,
         &directory,
@@ -207,6 +211,7 @@ fn boot(
             drives,
             drive_size,
             again: resume.is_some(),
+            serial: None,
             // TCG with more than one sometimes runs into half-patched kernel code (int3).
             cpus: 1,
             native_hotplug: scripts.iter().any(|script| script.native_hotplug),
