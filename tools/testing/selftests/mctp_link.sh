@@ -39,8 +39,9 @@ heard() {
 
 ktap_print_header
 needs_mctp
-ktap_set_plan 54
-# Networks that no other script uses: 11 and 12.
+ktap_set_plan 51
+# Networks that no other script uses: 11 and 12. There is no half frame (mctp-cut) among what is lost: it puts the
+# driver of Linux 7.3 out of step for good, as it keeps its place in the frame over an error.
 all='1.0 1.1 1.2 1.3'
 
 ktap_test_result 'the responder is at the end of two lines' \
@@ -103,20 +104,7 @@ done
 ktap_test_equal 'it is in that' "$all" "$(nsenter -t $holder -n mctpcfg versions 11 9 2>&1)"
 kill $holder
 
-# Half a frame puts the kernel's driver out of step for good (Linux 7.3: it keeps its place in the frame over an error),
-# so the line is attached again.
-ask 'set 2 fault=mctp-cut times=1'
-unheard 'half a frame is lost' 12
-kill "$attached"
-ktap_test_result 'the line is attached again' attach "$last"
-second=$device
-for words in "net $second 12" "up $second" "addr $second 8" "route $second 9"; do
-	# shellcheck disable=SC2086 # These are words.
-	mctpcfg $words
-done
-versions 'an endpoint answers' 1.2 12 9
-
 # The cable is pulled.
 kill "$server"
-ktap_test_result 'without its other end a line is none' wait_for 10 test ! -e "/sys/class/net/$second"
+ktap_test_result 'without its other end a line is none' wait_for 20 test ! -e "/sys/class/net/$second"
 ktap_finished
