@@ -3,7 +3,7 @@
 # timeout: 600
 #
 # Memory that an attestation takes: what the task that asks for it allocates and frees, by the tracepoints of the
-# allocators, from opening the file that it writes to until user space is told of the verdict.
+# allocators, from the module's first allocation until user space is told of the verdict.
 
 # shellcheck source=tools/testing/bench/common.sh
 . /bench.sh
@@ -28,6 +28,8 @@ memory() {
 					return substr($i, length(key) + 2)
 			return ""
 		}
+		# Until there is a filter, other tasks are in the trace, too.
+		!begun { if (/ kmalloc: call_site=.*\[spdm\]/) begun = 1; else next }
 		# Memory of the process, not of the kernel.
 		/mm_page_alloc: / && /GFP_HIGHUSER|__GFP_MOVABLE|__GFP_ACCOUNT/ { next }
 		/spdm_verdict: / { over = 1 }

@@ -98,7 +98,7 @@ pub fn bench(options: &Options) -> Result<bool> {
             script.name,
             from.elapsed().as_secs_f64()
         );
-        // What there is is not lost if a later one fails.
+        // No sample is lost if a later script fails.
         samples.write(&options.json)?;
     }
     println!("\n{}", samples.table(&before));
