@@ -391,10 +391,10 @@ struct Said {
 impl Said {
     fn any(random: &mut Random, minor: u8) -> Self {
         // Versions that nobody knows, and those up to the one that is to be spoken, in any order.
-        let mut versions = vec![0x0900, 0x9000, 0x1500 | random.below(16) as u16 * 0x10];
-        versions.extend((0..=minor).map(|minor| 0x1000 | u16::from(minor) << 8));
+        let mut versions = vec![0x0900, 0x9000, 0x1500 | (random.below(16) as u16 * 0x10)];
+        versions.extend((0..=minor).map(|minor| 0x1000 | (u16::from(minor) << 8)));
         versions
-            .retain(|version| *version == 0x1000 | u16::from(minor) << 8 || random.below(3) > 0);
+            .retain(|version| *version == 0x1000 | (u16::from(minor) << 8) || random.below(3) > 0);
         for entry in &mut versions {
             *entry |= (random.below(16) as u16) << 4;
         }
