@@ -24,9 +24,8 @@ const CMA: u8 = bindings::PCI_DOE_FEATURE_CMA as u8;
 
 /// Largest SPDM message in bytes that is sent or asked for.
 ///
-/// A data object may be 1 MiB long. QEMU's may be 0x1200 bytes long, 8 of which precede the message, and a longer one is
-/// lost there; what is larger comes in chunks.
-const MAX_MESSAGE_SIZE: usize = 0x1200 - 8;
+/// A data object may be 1 MiB long. This is less than emulated devices carry; what is larger comes in chunks.
+const MAX_MESSAGE_SIZE: usize = 4096;
 
 /// A mailbox has to answer within a second (PCIe r6.0 section 6.30.2), and an abort of the exchange before may take
 /// as long. The PCI core keeps that.
