@@ -104,6 +104,7 @@ mount -t devpts pts /dev/pts
 mkfifo /tmp/in /tmp/out
 spdm-responder mctp --link pty --link pty --link pty --endpoints 2 --eid 9 --pki /tmp/pki \
 	--set 'asym=ecdsa-p256 hash=sha256' --control-stdin </tmp/in >/tmp/out 2>/tmp/responder.log &
+server=$!
 exec 4>/tmp/in 5</tmp/out
 lines=
 until [ "$line" = ready ]; do
@@ -117,8 +118,11 @@ done
 ktap_test_equal 'a responder serves three lines' ready "$line"
 add_root /tmp/pki/roots/ecdsa-p256.der >/dev/null
 number=0
+attached=
 for line in $lines; do
-	mctpcfg attach "$line" >/run/attached$number &
+	# Nothing that outlives this script may hold its output open.
+	mctpcfg attach "$line" >/run/attached$number 2>&1 &
+	attached="$attached $!"
 	wait_for 10 grep -q attached /run/attached$number
 	number=$((number + 1))
 done
@@ -351,4 +355,6 @@ ktap_test_equal 'an answer after eight seconds, in time' 'ok 1 authenticated' "$
 ask reset 0
 
 gives remove_mctp '1 9'
+# shellcheck disable=SC2086 # They are words.
+kill $attached "$server"
 ktap_finished
