@@ -28,6 +28,7 @@ if ! grep -qw disk /sys/power/state; then
 	ktap_finished
 fi
 ktap_set_plan 39
+leave_pciehp_its_locks
 start_spdm ecdsa-p384
 load_nvme
 drive_reads 0

