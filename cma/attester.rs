@@ -645,6 +645,10 @@ impl Attester {
         {
             return Ok(());
         }
+        if occasion == Occasion::Resume && self.state(&status).is_authenticated() {
+            // What restored its config space had it attested since it was awake again.
+            return Ok(());
+        }
         if self.cancel.check().is_err() {
             // It will be made up for after the system has resumed.
             status.owed = true;

@@ -468,8 +468,7 @@ waking() {
 	from_to 'suspend_resume: dpm_resume_noirq.* begin' 'suspend_resume: thaw_processes.* begin'
 }
 
-# order_of FUNCTION: what happened to that PCI function when the system woke, in this order. Restoring its config space
-# ends a reset, too, so it may be attested twice.
+# order_of FUNCTION: what happened to that PCI function when the system woke, in this order.
 order_of() {
 	awk -v name="$1" '
 		function say(word) {
@@ -485,7 +484,7 @@ order_of() {
 		/spdm_message/ && index($0, "=pci-" name " ") { say("messages") }
 		/spdm_verdict/ && index($0, "=pci-" name " ") { say("verdict") }
 		/suspend_resume: thaw_processes.* begin/ && last { say("processes"); exit }
-	' /run/trace | sed 's/messages verdict messages verdict/messages verdict/'
+	' /run/trace
 }
 
 # processes: of user space, other than this one, as an expression for their numbers.
