@@ -81,41 +81,60 @@ style() {
 			--max-line-length=100 --ignore FILE_PATH_CHANGES,EXPORT_SYMBOL,CONST_STRUCT
 }
 
+# The same module for a kernel that has MCTP, which the stock one has not: with the stock kernel's configuration and
+# that. It is looked at and never loaded, as what it takes for a struct net is none of the stock kernel's.
+with_mctp=(CONFIG_MCTP=y KCFLAGS=-DCONFIG_MCTP=1)
+
 # The module with everything on that looks at it: W=1, sparse for the shims, clippy with the
 # kernel's lints. From the start, because only what is compiled is looked at.
 kbuild() {
-	local out=/cache/module-checks
+	local out=/cache/module-checks variant
 	rm -rf $out
-	mkdir $out
-	# Debian's sparse does not know one keyword of the kernel's headers.
-	"$testing/scripts/inside/kernel-make.sh" stock M=$src MO=$out W=1 CLIPPY=1 \
-		C=1 CHECK='sparse -D__typeof_unqual__=__typeof__' modules \
-		>$out.log 2>&1 || { cat $out.log; return 1; }
-	# The stock headers package has no vmlinux to take BTF from.
-	grep -v '^Skipping BTF generation' $out.log >$out.left || true
-	no_warnings $out.left
+	for variant in '' -mctp; do
+		mkdir -p $out/spdm$variant
+		[ -z "$variant" ] || set -- "${with_mctp[@]}"
+		# Debian's sparse does not know one keyword of the kernel's headers.
+		"$testing/scripts/inside/kernel-make.sh" stock M=$src MO=$out/spdm$variant W=1 CLIPPY=1 \
+			C=1 CHECK='sparse -D__typeof_unqual__=__typeof__' "$@" modules \
+			>$out/log 2>&1 || { cat $out/log; return 1; }
+		# The stock headers package has no vmlinux to take BTF from.
+		grep -v '^Skipping BTF generation' $out/log >$out/left || true
+		no_warnings $out/left
+	done
+}
+
+# built: makes the modules to be looked at, as they are loaded, and prints their names.
+built() {
+	local out=/cache/module-mctp
+	mkdir -p $out
+	"$testing/scripts/inside/kernel-make.sh" stock M=$src MO=$out "${with_mctp[@]}" modules >&2
+	printf '%s\n' /cache/module/spdm/spdm.ko $out/spdm.ko
 }
 
 # Nothing in the module can panic: the functions that do it are not called.
 symbols() {
-	local module=/cache/module/spdm/spdm.ko
-	[ -s $module ]
-	nm --undefined-only --demangle $module >/tmp/undefined
-	[ -s /tmp/undefined ]
-	! grep -E 'panic|unwrap_failed|expect_failed|slice_.*_fail|rust_begin_unwind' /tmp/undefined
+	local module
+	for module in $(built); do
+		nm --undefined-only --demangle "$module" >/tmp/undefined
+		[ -s /tmp/undefined ]
+		! grep -E 'panic|unwrap_failed|expect_failed|slice_.*_fail|rust_begin_unwind' /tmp/undefined || return 1
+	done
+	# So that it is known that MCTP is in the last one.
+	grep -q sock_create_kern /tmp/undefined
 }
 
 # No function of the module needs 2 KiB of stack or more, which is an eighth of what there is, or an amount that only
 # running it tells.
 stack() {
-	local module=/cache/module/spdm/spdm.ko
-	[ -s $module ]
-	objdump --disassemble $module | perl /part/linux/scripts/checkstack.pl x86_64 1 >/tmp/stack
-	# So that it is known to have seen functions.
-	[ "$(wc -l </tmp/stack)" -gt 50 ]
-	head -n 5 /tmp/stack
-	sed 's/.*:[[:space:]]*//' /tmp/stack |
-		awk '!/^[0-9]+$/ || $1 >= 2048 { bad = 1 } END { exit bad }'
+	local module
+	for module in $(built); do
+		objdump --disassemble "$module" | perl /part/linux/scripts/checkstack.pl x86_64 1 >/tmp/stack
+		# So that it is known to have seen functions.
+		[ "$(wc -l </tmp/stack)" -gt 50 ]
+		head -n 5 /tmp/stack
+		sed 's/.*:[[:space:]]*//' /tmp/stack |
+			awk '!/^[0-9]+$/ || $1 >= 2048 { bad = 1 } END { exit bad }'
+	done
 }
 
 # The protocol crate has no unsafe code, and says so to the compiler.
