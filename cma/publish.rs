@@ -439,6 +439,10 @@ impl<T: Transport> Transport for Traced<'_, T> {
         self.transport.round_trip_us()
     }
 
+    fn retries(&self) -> usize {
+        self.transport.retries()
+    }
+
     fn exchange(
         &mut self,
         request: &[u8],

@@ -48,6 +48,14 @@ const MAX_MESSAGE_SIZE: usize = 4096;
 /// one back, and the same again for a bridge between two such links.
 const ROUND_TRIP_US: u32 = 2_000_000;
 
+/// How often a request is sent again, because MCTP has nothing against lost packets. DSP0236 asks for no fewer of control
+/// messages ("Timing specifications", MN1).
+///
+/// Each has a socket and a tag of its own. With that of the one before, packets of a response that came in part would
+/// spoil this one: the kernel drops both when a message begins twice. A late response is not heard; the one to the last
+/// request says the same (DSP0274, "General ordering rules").
+const RETRIES: usize = 2;
+
 /// How long nothing is noticed of a cancellation.
 const SLICE_MS: u64 = 50;
 
@@ -196,6 +204,10 @@ impl Transport for Mctp<'_> {
 
     fn round_trip_us(&self) -> u32 {
         ROUND_TRIP_US
+    }
+
+    fn retries(&self) -> usize {
+        RETRIES
     }
 
     fn exchange(

@@ -43,6 +43,8 @@ pub(crate) struct Link<'a, T, P> {
     max_large_request: Option<u32>,
     /// Handle of the next large request.
     next_handle: u8,
+    /// A request was sent again since [`Link::reset`], because there was no response to it.
+    retried: bool,
 }
 
 /// A request without the type of its response.
@@ -92,6 +94,7 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
             max_request: u32::MAX,
             max_large_request: None,
             next_handle: 0,
+            retried: false,
         }
     }
 
@@ -110,6 +113,13 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         self.ct_us = 0;
         self.max_request = u32::MAX;
         self.max_large_request = None;
+        self.retried = false;
+    }
+
+    /// Whether a request was sent again since [`Link::reset`], because there was no response to it: a responder that
+    /// does not know a retry when it sees one takes that for another request.
+    pub(crate) const fn has_retried(&self) -> bool {
+        self.retried
     }
 
     /// Obeys the responder's times and sizes from now on.
@@ -319,7 +329,23 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     }
 
     /// Sends one message and receives one. Returns its length in bytes.
+    ///
+    /// If there is no response, the same message is sent again (DSP0274, "General ordering rules": "A Requester can retry
+    /// messages"), as often as the transport has it and as long as there is all the time that a response may take. Every
+    /// request that is spoken here can be: none changes the device, and a nonce is of this attestation.
     fn send(&mut self, message: &Outgoing<'_>, buffer: &mut [u8]) -> Result<usize, Reason> {
+        for _ in 0..self.transport.retries() {
+            match self.send_once(message, buffer) {
+                Err(Reason::Timeout) if self.left_us() >= self.limit_us(message.timing) => {
+                    self.retried = true;
+                }
+                result => return result,
+            }
+        }
+        self.send_once(message, buffer)
+    }
+
+    fn send_once(&mut self, message: &Outgoing<'_>, buffer: &mut [u8]) -> Result<usize, Reason> {
         if message.bytes.len() > self.max_message() {
             return Err(Reason::RequestTooLarge);
         }
@@ -541,6 +567,135 @@ mod tests {
                 assert_eq!(times, 1);
             }
         }
+    }
+
+    /// A bench whose transport tries three times, and loses `times` messages that are `code` or, if it is the response
+    /// that is lost, its response.
+    fn with_losses(version: Version, code: u8, times: usize, lost: Lost) -> Bench {
+        let mut bench = Bench::new(version);
+        bench.retries = 2;
+        let mut left = times;
+        let mut known = None;
+        bench.responder.instead = Some(Box::new(move |responder, request| {
+            if request[1] == GET_VERSION && code != GET_VERSION && lost == Lost::EachTime {
+                left = times;
+            }
+            if request[1] != code {
+                known = None;
+                return None;
+            }
+            if left == 0 {
+                return known.take().map(Instead::Response);
+            }
+            left -= 1;
+            match lost {
+                Lost::Request => {}
+                Lost::Response => {
+                    known.get_or_insert_with(|| responder.honest(request));
+                }
+                Lost::OutOfStep | Lost::EachTime => {
+                    responder.honest(request);
+                }
+            }
+            Some(Instead::Failure(TransportError::Timeout))
+        }));
+        bench
+    }
+
+    /// What is lost.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Lost {
+        /// The request.
+        Request,
+        /// The response; the responder knows a retry.
+        Response,
+        /// The response; the responder takes the retry for another request.
+        OutOfStep,
+        /// The same, whenever it starts over.
+        EachTime,
+    }
+
+    fn sent(bench: &Bench, code: u8) -> Vec<&Vec<u8>> {
+        let requests = bench.responder.requests.iter();
+        requests.filter(|request| request[1] == code).collect()
+    }
+
+    each_version!(lost_messages_are_sent_again);
+    fn lost_messages_are_sent_again(version: Version) {
+        for lost in [Lost::Request, Lost::Response] {
+            for (code, _) in REQUESTS {
+                for times in [1, 2] {
+                    let mut bench = with_losses(version, code, times, lost);
+                    bench.succeeds(0);
+                    // Byte for byte.
+                    let sent = sent(&bench, code);
+                    assert!(sent[..=times].iter().all(|request| request == &sent[0]));
+                    let more = match code {
+                        GET_CERTIFICATE => sent.len() - times - 1,
+                        _ => 0,
+                    };
+                    assert_eq!(sent.len(), times + 1 + more);
+                    assert!(sent[times + 1..].iter().all(|request| request != &sent[0]));
+                    let codes = bench.responder.codes();
+                    let begun = codes.iter().filter(|sent| **sent == GET_VERSION).count();
+                    assert_eq!(begun, if code == GET_VERSION { times + 1 } else { 1 });
+                    assert_eq!(bench.report.stats.exchanges as usize, codes.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn three_are_lost() {
+        for lost in [Lost::Request, Lost::Response] {
+            for (code, name) in REQUESTS {
+                let bench = with_losses(Version::V1_2, code, 3, lost);
+                let bench = fails(bench, "timeout", name);
+                assert_eq!(sent(&bench, code).len(), 3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_has_the_time_of_a_request_or_is_not_sent() {
+        let t1 = 101_000;
+        for (deadline_us, times) in [(3 * t1, 3), (3 * t1 - 1, 2), (2 * t1 - 1, 1)] {
+            let mut bench = with_losses(Version::V1_2, GET_VERSION, 3, Lost::Request);
+            bench.config.deadline_us = deadline_us;
+            let bench = fails(bench, "timeout", "GET_VERSION");
+            assert_eq!(bench.timeouts, vec![101_000; times]);
+        }
+    }
+
+    each_version!(out_of_step);
+    fn out_of_step(version: Version) {
+        // It has signed what it said twice.
+        let mut bench = with_losses(version, GET_DIGESTS, 1, Lost::OutOfStep);
+        bench.succeeds(0);
+        assert_eq!(sent(&bench, GET_VERSION).len(), 2);
+        // Or it does not want to say it twice.
+        for (code, _) in REQUESTS {
+            let mut bench = Bench::new(version);
+            bench.retries = 2;
+            let mut nth = 0;
+            bench.responder.instead = Some(Box::new(move |responder, request| {
+                nth += u32::from(request[1] == code);
+                match nth {
+                    1 if request[1] == code => Some(Instead::Failure(TransportError::Timeout)),
+                    2 if request[1] == code => Some(Instead::Response(responder.error(4, &[]))),
+                    _ => None,
+                }
+            }));
+            bench.succeeds(0);
+        }
+    }
+
+    #[test]
+    fn out_of_step_each_time() {
+        let bench = with_losses(Version::V1_2, GET_DIGESTS, 1, Lost::EachTime);
+        let bench = fails(bench, "bad-signature", "CHALLENGE");
+        assert_eq!(sent(&bench, GET_VERSION).len(), 4);
+        assert_eq!(sent(&bench, GET_DIGESTS).len(), 8);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
     version::{GetVersion, Version},
 };
 
-/// How often a responder may ask to start over (RequestResynch).
+/// How often to start over, because a responder asks for it (RequestResynch) or did not know a retry as one.
 const MAX_RESYNCHS: usize = 3;
 
 /// What an attestation keeps that is too large for a stack, about 1 KiB and a running hash `H`, and what it leaves for
@@ -157,8 +157,8 @@ struct Connection<'a, T, P: Platform, K> {
 }
 
 impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
-    /// Goes through all states that nothing is known about. Starts again if the responder asks for it, and once
-    /// with the other kind of signature algorithm if no chain for the one that was negotiated is trusted.
+    /// Goes through all states that nothing is known about. Starts again if the responder asks for it or is out of step,
+    /// and once with the other kind of signature algorithm if no chain for the one that was negotiated is trusted.
     fn attest<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
         &mut self,
         anchor: &mut A,
@@ -185,7 +185,7 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
             let Err(error) = result else {
                 return result;
             };
-            if error.reason() == Reason::RequestResynch && resynchs.next().is_some() {
+            if self.is_out_of_step(error) && resynchs.next().is_some() {
                 continue;
             }
             match (&first, self.other_kind(error)) {
@@ -203,6 +203,16 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
                 }
                 (None, None) => return Err(error),
             }
+        }
+    }
+
+    /// Whether it is worth starting over after `error`. A responder that takes a retry for another request has an answer
+    /// to that, and signs it, too.
+    #[inline(never)]
+    fn is_out_of_step(&self, error: Error) -> bool {
+        match error.reason() {
+            Reason::RequestResynch => true,
+            reason => self.link.has_retried() && may_have_forgotten(reason),
         }
     }
 

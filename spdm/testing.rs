@@ -1052,6 +1052,8 @@ pub(crate) struct Bench {
     pub(crate) alignment: usize,
     pub(crate) max_message_size: usize,
     pub(crate) round_trip_us: u32,
+    /// How often the transport has a request sent again.
+    pub(crate) retries: usize,
     /// How long each exchange takes.
     pub(crate) latency_us: u64,
     /// Changes a response on its way.
@@ -1068,6 +1070,7 @@ struct TestTransport<'a> {
     alignment: usize,
     max_message_size: usize,
     round_trip_us: u32,
+    retries: usize,
     latency_us: u64,
 }
 
@@ -1082,6 +1085,10 @@ impl Transport for TestTransport<'_> {
 
     fn round_trip_us(&self) -> u32 {
         self.round_trip_us
+    }
+
+    fn retries(&self) -> usize {
+        self.retries
     }
 
     fn exchange(
@@ -1157,6 +1164,7 @@ impl Bench {
             alignment: 4,
             max_message_size: 4096,
             round_trip_us: 1000,
+            retries: 0,
             latency_us: 10,
             tamper: None,
             timeouts: Vec::new(),
@@ -1174,6 +1182,7 @@ impl Bench {
             alignment: self.alignment,
             max_message_size: self.max_message_size,
             round_trip_us: self.round_trip_us,
+            retries: self.retries,
             latency_us: self.latency_us,
         };
         Requester {

@@ -15,6 +15,12 @@ pub trait Transport {
     /// Worst-case round trip time of the binding in microseconds ("RTT" in DSP0274, "Timing requirements").
     fn round_trip_us(&self) -> u32;
 
+    /// How often a request is sent again if no response came in time, because either may have been lost. A response to
+    /// an earlier one that comes late must not pass for that to the last one.
+    fn retries(&self) -> usize {
+        0
+    }
+
     /// Sends `request` and receives its response into `response`, which begins a multiple of
     /// [`Transport::alignment`] after the beginning of [`Requester::buffer`](crate::Requester::buffer).
     ///

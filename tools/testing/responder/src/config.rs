@@ -130,6 +130,8 @@ pub struct Config {
     pub rd_exponent: u8,
     /// RDTM in ResponseNotReady.
     pub rd_multiplier: u8,
+    /// Whether it knows a request that is sent again when it sees one, where messages can be lost: over MCTP.
+    pub knows_retries: bool,
     /// Its misbehaviours.
     pub faults: Vec<Active>,
 }
@@ -169,6 +171,7 @@ impl Config {
             firmware: 1,
             rd_exponent: 14,
             rd_multiplier: 4,
+            knows_retries: true,
             faults: Vec::new(),
         }
     }
@@ -227,6 +230,13 @@ impl Config {
                 "firmware" => config.firmware = number(key, value)?,
                 "rd-exponent" => config.rd_exponent = number(key, value)?,
                 "rd-multiplier" => config.rd_multiplier = number(key, value)?,
+                "retries" => {
+                    config.knows_retries = match value {
+                        "known" => true,
+                        "new" => false,
+                        _ => return Err("retries: known or new".to_owned()),
+                    }
+                }
                 "fault" => config.faults = faults(value)?,
                 "times" if value == "forever" => times = Some(None),
                 "times" => times = Some(Some(number(key, value)?)),
@@ -310,6 +320,7 @@ impl Config {
             "firmware": self.firmware,
             "rd-exponent": self.rd_exponent,
             "rd-multiplier": self.rd_multiplier,
+            "retries": if self.knows_retries { "known" } else { "new" },
             "faults": self.faults.iter().map(|f| json!({
                 "name": f.fault.info().name,
                 "at": f.at.map(|at| at.response_name()),
@@ -342,6 +353,8 @@ pub const KEYS: &str = "\
   firmware=N                number of the firmware: another number, other measurements; they can be
                             asked for with MEAS_CAP (flags=0x16 signed, flags=0xe unsigned)
   rd-exponent=N rd-multiplier=N   of ResponseNotReady
+  retries=known|new         over MCTP, a request that is sent again is answered as it was the first
+                            time, or taken for a new one
   fault=NAME[,NAME...]|none see `faults`; with times=N|forever, at=MESSAGE, bytes=N
 ";
 

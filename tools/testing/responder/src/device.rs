@@ -137,6 +137,8 @@ struct Connection {
     /// DIGESTS and CERTIFICATE pairs since GET_DIGESTS.
     certificates: Vec<u8>,
     promise: Option<Promise>,
+    /// The last request and its response, unless that was ERROR.
+    last: Option<(Vec<u8>, Vec<u8>)>,
     /// The ERROR pair that [`Fault::ErrorInTranscript`] will sign.
     error_pair: Option<Vec<u8>>,
 }
@@ -158,6 +160,7 @@ impl Connection {
             measurements: Vec::new(),
             certificates: Vec::new(),
             promise: None,
+            last: None,
             error_pair: None,
         }
     }
@@ -416,7 +419,16 @@ impl Device {
             RESPOND_IF_READY => self.connection.promise.as_ref().map(|p| p.exchange),
             code => Exchange::from_request_code(code),
         });
-        let mut reply = self.reply(request);
+        let mut reply = match self.known(request) {
+            Some(response) => Reply::Message(response),
+            None => self.reply(request),
+        };
+        self.connection.last = match &reply {
+            Reply::Message(response) if response.get(1) != Some(&ERROR) => {
+                Some((request.to_vec(), response.clone()))
+            }
+            _ => None,
+        };
         let mut transport = Vec::new();
         if let Some(exchange) = exchange {
             if let Some(late) = self.late.take() {
@@ -438,6 +450,15 @@ impl Device {
             delay: self.config.delay,
             transport,
         }
+    }
+
+    /// The response to a request that is sent again: the same (DSP0274, "General ordering rules").
+    fn known(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let may_be_lost = self.carrier == Carrier::Mctp && self.config.knows_retries;
+        // GET_VERSION begins something new each time.
+        let is_version = request.get(1) == Some(&Exchange::Version.request_code());
+        let (last, response) = self.connection.last.as_ref()?;
+        (may_be_lost && !is_version && last == request).then(|| response.clone())
     }
 
     /// Whether DOE discovery is to be answered without end.

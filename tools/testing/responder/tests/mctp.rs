@@ -208,6 +208,38 @@ fn faults_of_the_link_are_played_and_counted() {
 }
 
 #[test]
+fn retries_are_answered_as_the_first_time() {
+    // DataTransferSize and MaxSPDMmsgSize are 1024.
+    let mut get_capabilities = [0; 21];
+    get_capabilities[..3].copy_from_slice(&[5, 0x12, 0xE1]);
+    get_capabilities[14] = 4;
+    get_capabilities[18] = 4;
+    for (retries, second) in [("known", [5, 0x12, 0x61]), ("new", [5, 0x12, 0x7F])] {
+        let words = ["--eid", "9", "--set", "version=1.2"];
+        let (mut program, name) = Program::start(&socket(retries), &words);
+        program.control(&format!("set 0 retries={retries}"));
+        let mut stream = connect(&name);
+        let mut answers = Vec::new();
+        let mut ask = |message: &[u8]| {
+            stream.write_all(&request(9, 1, message)).unwrap();
+            answers.push(receive(&mut stream).1);
+        };
+        ask(&GET_VERSION);
+        ask(&GET_VERSION);
+        ask(&get_capabilities);
+        ask(&get_capabilities);
+        // It is another one now.
+        ask(&GET_VERSION);
+        ask(&get_capabilities);
+        assert_eq!(answers[2][..3], [5, 0x12, 0x61]);
+        assert_eq!(answers[3][..3], second);
+        assert_eq!(answers[5], answers[2]);
+        let violations = if retries == "known" { 0 } else { 1 };
+        assert_eq!(program.stats(0)["violations"], violations);
+    }
+}
+
+#[test]
 fn device_that_closes_the_connection_has_another_one() {
     let (mut program, name) = Program::start(&socket("close"), &["--set", "fault=close"]);
     let mut stream = connect(&name);
