@@ -3,7 +3,10 @@
 //! One attester per device: runs attestations and keeps the verdict.
 
 #[cfg(CONFIG_SPDM_MCTP)]
-use crate::mctp::Peer;
+use crate::mctp::{
+    Peer,
+    Way, //
+};
 use crate::{
     api::Foreign,
     bindings,
@@ -187,6 +190,9 @@ struct Status {
     /// Certificate slots that may be used.
     slot_mask: u8,
     verdict: Verdict,
+    /// How the last attestation got to an MCTP endpoint, if it did.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    way: Option<Way>,
     /// Which device this is, since it was first authenticated or an identity was accepted.
     identity: Option<Known>,
     /// How often it was said what the device has to prove, modulo 2^32.
@@ -325,6 +331,8 @@ impl Attester {
                         } else {
                             Verdict::Pending
                         },
+                        #[cfg(CONFIG_SPDM_MCTP)]
+                        way: None,
                         identity: None,
                         demands: 0,
                         report: Report::default(),
@@ -447,10 +455,49 @@ impl Attester {
     /// What user space is told.
     fn state(&self, status: &Status) -> State {
         match status.verdict.state(self.resets()) {
-            // It will be attested when it has power again.
-            state if state.is_authenticated() && !self.has_power() => State::Stale,
+            // It will be attested when it has power again, or somebody looks at the way to it.
+            state
+                if state.is_authenticated() && (!self.has_power() || self.is_elsewhere(status)) =>
+            {
+                State::Stale
+            }
             state => state,
         }
+    }
+
+    /// The way to the MCTP endpoint, if there is one at the moment.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    fn way(&self) -> Option<Way> {
+        let peer = self.peer()?;
+        // SAFETY: The attester is shut down before the endpoint's namespace goes, and not now.
+        let way = self.cancel.unless_shut_down(|| unsafe { peer.way() });
+        way.flatten()
+    }
+
+    /// Whether messages to the MCTP endpoint take another way than in the last attestation, or none.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    fn is_elsewhere(&self, status: &Status) -> bool {
+        self.peer().is_some() && self.way() != status.way
+    }
+
+    #[cfg(not(CONFIG_SPDM_MCTP))]
+    fn is_elsewhere(&self, _: &Status) -> bool {
+        false
+    }
+
+    /// Drops the verdict if messages to the MCTP endpoint take another way than in the last attestation. Returns whether
+    /// there is one to be attested on.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    pub(crate) fn has_moved(&self) -> bool {
+        let status = self.status.lock();
+        // An attestation that is under way looks itself.
+        let idle = !status.running && !self.cancel.is_shut_down();
+        let moved = idle && status.policy != Policy::Off && self.is_elsewhere(&status);
+        drop(status);
+        if moved {
+            self.link_down();
+        }
+        moved && self.way().is_some()
     }
 
     fn has_power(&self) -> bool {
@@ -659,6 +706,10 @@ impl Attester {
             return Err(EAGAIN);
         }
         status.running = true;
+        #[cfg(CONFIG_SPDM_MCTP)]
+        {
+            status.way = self.way();
+        }
         // One that is added from here on may come too late for this attestation.
         self.root_added.store(false, Release);
         let identity = status.identity;
@@ -672,6 +723,8 @@ impl Attester {
             reference: status.reference.clone(),
             nonce: status.nonce.take(),
             slot_mask: status.slot_mask,
+            #[cfg(CONFIG_SPDM_MCTP)]
+            way: status.way,
             asym: identity.as_ref().and_then(|known| known.asym),
         };
         let last = status.evidence.clone();
@@ -1067,7 +1120,7 @@ impl Attester {
             Endpoint::Mctp(peer) => {
                 let resets = self.resets();
                 // SAFETY: It has not been shut down, and that waits for this.
-                let mut transport = unsafe { peer.transport(&self.cancel) };
+                let mut transport = unsafe { peer.transport(&self.cancel, given.way) };
                 let anchor = anchor(None).with_name(peer.name());
                 let authenticated =
                     self.exchange_over(&mut transport, anchor, given, kept, report, recorder)?;
@@ -1162,15 +1215,12 @@ impl Attester {
         let negotiated = &status.report.negotiated;
         let stats = &status.report.stats;
         let resets = self.resets();
-        let proof = status.verdict.proof(resets);
+        let is_authenticated = self.state(&status).is_authenticated();
+        let proof = status.verdict.proof(resets).filter(|_| is_authenticated);
         let leaf = proof.map(|proof| proof.authenticated.leaf_key());
         match attribute {
             bindings::spdm_attribute_SPDM_ATTRIBUTE_AUTHENTICATED => {
-                writeln!(
-                    writer,
-                    "{}",
-                    u8::from(self.state(&status).is_authenticated())
-                )
+                writeln!(writer, "{}", u8::from(is_authenticated))
             }
             bindings::spdm_attribute_SPDM_ATTRIBUTE_STATE => {
                 writeln!(writer, "{}", self.state(&status).name())
@@ -1288,6 +1338,8 @@ struct Given<'a> {
     reference: Option<Arc<Reference>>,
     nonce: Option<[u8; 32]>,
     slot_mask: u8,
+    #[cfg(CONFIG_SPDM_MCTP)]
+    way: Option<Way>,
     /// What the key is for that the device is known by.
     asym: Option<Asym>,
 }

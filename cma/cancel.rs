@@ -72,6 +72,13 @@ impl Cancel {
         *self.allowed.lock() == Allowed::ShutDown
     }
 
+    /// Calls `call`, which does not sleep, unless the device goes away: that does not begin before `call` has returned.
+    #[cfg(CONFIG_SPDM_MCTP)]
+    pub(crate) fn unless_shut_down<R>(&self, call: impl FnOnce() -> R) -> Option<R> {
+        let allowed = self.allowed.lock();
+        (*allowed != Allowed::ShutDown).then(call)
+    }
+
     /// Whether attestations are allowed.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
         match *self.allowed.lock() {

@@ -123,18 +123,29 @@ impl Peer {
         self.is_in(net) && self.address == address
     }
 
-    /// The device that messages to it leave by, and whether that is up.
+    /// The way that messages to it take, and whether the device that carries them is up.
     ///
     /// # Safety
     ///
     /// Its namespace is valid.
-    unsafe fn link(&self) -> (i32, bool) {
+    unsafe fn link(&self) -> (Way, bool) {
         let Address { network, eid } = self.address;
-        let mut up = false;
-        // SAFETY: By the contract; `up` can be written.
-        let ifindex =
-            unsafe { bindings::spdm_mctp_ifindex(self.net.as_ptr(), network, eid, &raw mut up) };
-        (ifindex, up)
+        let mut way = bindings::spdm_mctp_way::default();
+        // SAFETY: By the contract; `way` can be written.
+        let up =
+            unsafe { bindings::spdm_mctp_find_way(self.net.as_ptr(), network, eid, &raw mut way) };
+        (way.into(), up)
+    }
+
+    /// The way that messages to it take, if they get anywhere.
+    ///
+    /// # Safety
+    ///
+    /// Its namespace is valid.
+    pub(crate) unsafe fn way(&self) -> Option<Way> {
+        // SAFETY: By the contract.
+        let (way, up) = unsafe { self.link() };
+        up.then_some(way)
     }
 
     /// Whether messages to it leave by that device.
@@ -144,16 +155,41 @@ impl Peer {
     /// Its namespace is valid.
     unsafe fn is_behind(&self, ifindex: i32) -> bool {
         // SAFETY: By the contract.
-        unsafe { self.link() }.0 == ifindex
+        unsafe { self.link() }.0.ifindex == ifindex
     }
 
-    /// The transport, for one attestation.
+    /// The transport, for one attestation that goes that way and no other.
     ///
     /// # Safety
     ///
     /// The attester has not been shut down, and that waits until the result is dropped.
-    pub(crate) unsafe fn transport<'a>(&'a self, cancel: &'a Cancel) -> Mctp<'a> {
-        Mctp { peer: self, cancel }
+    pub(crate) unsafe fn transport<'a>(&'a self, cancel: &'a Cancel, way: Option<Way>) -> Mctp<'a> {
+        // INVARIANT: By the contract, the namespace is valid.
+        Mctp {
+            peer: self,
+            cancel,
+            way,
+        }
+    }
+}
+
+/// How messages get to an endpoint. On another way there may be another device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    ifindex: i32,
+    mtu: u32,
+    hop: u8,
+    lladdr: [u8; 32],
+}
+
+impl From<bindings::spdm_mctp_way> for Way {
+    fn from(way: bindings::spdm_mctp_way) -> Self {
+        Self {
+            ifindex: way.ifindex,
+            mtu: way.mtu,
+            hop: way.hop,
+            lladdr: way.lladdr,
+        }
     }
 }
 
@@ -165,6 +201,7 @@ impl Peer {
 pub(crate) struct Mctp<'a> {
     peer: &'a Peer,
     cancel: &'a Cancel,
+    way: Option<Way>,
 }
 
 impl Mctp<'_> {
@@ -174,10 +211,11 @@ impl Mctp<'_> {
             .check()
             .map_err(|_| TransportError::Interrupted)?;
         // SAFETY: By the type invariant.
-        match unsafe { self.peer.link() } {
-            (_, true) => Ok(()),
-            // No route, or a device that is down.
-            (_, false) => Err(TransportError::Gone),
+        let way = unsafe { self.peer.way() };
+        match way.is_some() && way == self.way {
+            true => Ok(()),
+            // No route, another one than before, or a device that is down.
+            false => Err(TransportError::Gone),
         }
     }
 

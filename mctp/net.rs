@@ -103,7 +103,10 @@ pub(super) unsafe fn add_endpoint(
     let name = name(net, order.address)?;
     // SAFETY: When the namespace goes, `spdm_mctp_net_exit` removes the endpoint before.
     let peer = unsafe { Peer::new(net, order.address, order.name)? };
-    subsystem.add_endpoint(peer, &name)
+    subsystem.add_endpoint(peer, &name)?;
+    // SAFETY: No requirements.
+    unsafe { bindings::spdm_mctp_keep_looking() };
+    Ok(())
 }
 
 /// Whether an endpoint is there already.
@@ -146,6 +149,22 @@ unsafe extern "C" fn spdm_mctp_link(net: *mut net, ifindex: c_int, up: bool) {
             }
         }
     });
+}
+
+/// Looks whether messages to endpoints take other ways than they did. Returns whether there are endpoints. Called by
+/// shim.c now and then.
+#[no_mangle]
+extern "C" fn spdm_mctp_look_at_ways() -> bool {
+    let mut any = false;
+    if let Some(subsystem) = running() {
+        subsystem.for_each_endpoint(|attester, _| {
+            any = true;
+            if attester.has_moved() {
+                subsystem.attest_again(attester);
+            }
+        });
+    }
+    any
 }
 
 /// A network namespace goes, and its endpoints before. Called by shim.c.

@@ -134,14 +134,20 @@ int spdm_mctp_receive(struct socket *sock, struct spdm_mctp_address *from, u8 *b
 }
 
 /*
- * The device that messages to @eid leave by, and whether it is up; 0 if there is none. It is what mctp_route_lookup()
- * finds, which is not exported. A device that is down takes messages without an error.
+ * The way that messages to @eid take into *@way. Returns whether there is one, by a device that is up; if only the device
+ * is down, *@way has that. It is what mctp_route_lookup() and mctp_neigh_lookup() find, which are not exported. A device
+ * that is down takes messages without an error.
  */
-int spdm_mctp_ifindex(struct net *net, unsigned int network, u8 eid, bool *up)
+bool spdm_mctp_find_way(struct net *net, unsigned int network, u8 eid, struct spdm_mctp_way *way)
 {
 	struct mctp_route *rt, *found;
-	int depth, ifindex = 0;
+	struct mctp_neigh *neigh;
+	struct net_device *dev;
+	unsigned int mtu = 0;
+	bool up = false;
+	int depth;
 
+	memset(way, 0, sizeof(*way));
 	rcu_read_lock();
 	for (depth = 0; depth < 32; depth++) {
 		found = NULL;
@@ -156,16 +162,26 @@ int spdm_mctp_ifindex(struct net *net, unsigned int network, u8 eid, bool *up)
 		}
 		if (!found)
 			break;
+		mtu = min_not_zero(mtu, found->mtu);
 		if (found->dst_type == MCTP_ROUTE_DIRECT) {
 			/* Routes go before their device, which waits for readers. */
-			ifindex = found->dev->dev->ifindex;
-			*up = netif_running(found->dev->dev);
+			dev = found->dev->dev;
+			way->ifindex = dev->ifindex;
+			way->mtu = min_not_zero(mtu, READ_ONCE(dev->mtu));
+			way->hop = eid;
+			list_for_each_entry_rcu(neigh, &net->mctp.neighbours, list) {
+				if (neigh->dev == found->dev && neigh->eid == eid) {
+					memcpy(way->lladdr, neigh->ha, sizeof(way->lladdr));
+					break;
+				}
+			}
+			up = netif_running(dev);
 			break;
 		}
 		eid = found->gateway.eid;
 	}
 	rcu_read_unlock();
-	return ifindex;
+	return up;
 }
 
 /* What tells network namespaces apart in names; 0 for the initial one. */
@@ -225,12 +241,26 @@ bool spdm_mctp_next(struct net *net, unsigned int *network, u8 *eid)
 static void spdm_mctp_look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(spdm_mctp_work, spdm_mctp_look);
 
-/* The kernel does not tell of neighbours and routes, so look now and then. Frozen while the system sleeps. */
+/*
+ * The kernel does not tell of neighbours and routes, not even who asks for messages of rtnetlink, so look now and then:
+ * as long as there are endpoints, or discovery is on. Frozen while the system sleeps.
+ */
 static void spdm_mctp_look(struct work_struct *work)
 {
-	spdm_mctp_discover();
-	if (READ_ONCE(spdm_mctp_discovery))
-		queue_delayed_work(system_freezable_wq, &spdm_mctp_work, 5 * HZ);
+	bool more = spdm_mctp_look_at_ways();
+
+	if (READ_ONCE(spdm_mctp_discovery)) {
+		spdm_mctp_discover();
+		more = true;
+	}
+	if (more)
+		spdm_mctp_keep_looking();
+}
+
+/* There is something to look at. */
+void spdm_mctp_keep_looking(void)
+{
+	queue_delayed_work(system_freezable_wq, &spdm_mctp_work, 5 * HZ);
 }
 
 bool spdm_mctp_discovers(void)
@@ -244,7 +274,7 @@ void spdm_mctp_set_discovery(bool on)
 	if (on)
 		mod_delayed_work(system_freezable_wq, &spdm_mctp_work, 0);
 	else
-		cancel_delayed_work_sync(&spdm_mctp_work);
+		flush_delayed_work(&spdm_mctp_work);
 }
 
 static int spdm_mctp_notified(struct notifier_block *nb, unsigned long event, void *data)
@@ -261,6 +291,9 @@ static int spdm_mctp_notified(struct notifier_block *nb, unsigned long event, vo
 		break;
 	case NETDEV_UP:
 		spdm_mctp_link(dev_net(dev), dev->ifindex, true);
+		break;
+	case NETDEV_CHANGEMTU:
+		mod_delayed_work(system_freezable_wq, &spdm_mctp_work, 0);
 		break;
 	}
 	return NOTIFY_OK;
@@ -296,7 +329,8 @@ int spdm_mctp_watch(void)
 /* Undo spdm_mctp_watch(). Endpoints of all namespaces are removed. */
 void spdm_mctp_unwatch(void)
 {
-	spdm_mctp_set_discovery(false);
 	unregister_netdevice_notifier(&spdm_mctp_block);
 	unregister_pernet_subsys(&spdm_mctp_net_ops);
+	/* Nobody has it looked at any more. */
+	cancel_delayed_work_sync(&spdm_mctp_work);
 }

@@ -50,6 +50,9 @@ enum Command {
         device: String,
         eid: u8,
         last: Option<u8>,
+        /// Largest packet on this way, in bytes.
+        #[arg(long)]
+        mtu: Option<u32>,
         /// Takes the route away.
         #[arg(long)]
         delete: bool,
@@ -107,11 +110,12 @@ fn main() -> Result<()> {
             device,
             eid,
             last,
+            mtu,
             delete,
         } => {
             let last = last.unwrap_or(eid);
             ensure!(last >= eid, "the last EID is below the first one");
-            Request::route(index(&device)?, eid, last - eid, delete).send()
+            Request::route(index(&device)?, eid, last - eid, mtu, delete).send()
         }
         Command::Neigh {
             device,

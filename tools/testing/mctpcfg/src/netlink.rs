@@ -28,6 +28,8 @@ const IFLA_MCTP_NET: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_METRICS: u16 = 8;
+const RTAX_MTU: u16 = 2;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const RTN_UNICAST: u8 = 1;
@@ -99,7 +101,7 @@ impl Request {
     }
 
     /// To `eid` and the `extent` EIDs that follow.
-    pub fn route(index: u32, eid: u8, extent: u8, delete: bool) -> Request {
+    pub fn route(index: u32, eid: u8, extent: u8, mtu: Option<u32>, delete: bool) -> Request {
         let (kind, flags) = match delete {
             true => (RTM_DELROUTE, 0),
             false => (RTM_NEWROUTE, CREATE),
@@ -107,7 +109,12 @@ impl Request {
         let body = [AF_MCTP, extent, 0, 0, 0, 0, 0, RTN_UNICAST, 0, 0, 0, 0];
         let to = attribute(RTA_DST, &[eid]);
         let through = attribute(RTA_OIF, &index.to_ne_bytes());
-        Request::new(kind, flags, &body, &[to, through])
+        let mut attributes = vec![to, through];
+        if let Some(mtu) = mtu {
+            let mtu = attribute(RTAX_MTU, &mtu.to_ne_bytes());
+            attributes.push(attribute(RTA_METRICS | NESTED, &mtu));
+        }
+        Request::new(kind, flags, &body, &attributes)
     }
 
     pub fn neigh(index: u32, eid: u8, delete: bool) -> Request {
@@ -159,12 +166,14 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn requests_byte_by_byte() {
-        let Request(bytes) = Request::route(3, 9, 1, false);
+        let Request(bytes) = Request::route(3, 9, 1, None, false);
         let header = [44, 0, 0, 0, 24, 0, 5, 4, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(bytes[..16], header);
         assert_eq!(bytes[16..28], [45, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(bytes[28..36], [5, 0, 1, 0, 9, 0, 0, 0]);
         assert_eq!(bytes[36..], [8, 0, 4, 0, 3, 0, 0, 0]);
+        let Request(bytes) = Request::route(3, 9, 0, Some(68), false);
+        assert_eq!(bytes[44..], [12, 0, 8, 128, 8, 0, 2, 0, 68, 0, 0, 0]);
         let Request(bytes) = Request::net(3, 2);
         assert_eq!(
             bytes[32..],
