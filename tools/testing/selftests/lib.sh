@@ -646,7 +646,7 @@ serve_lines() {
 	rm -f /run/asked /run/answers
 	mkfifo /run/asked /run/answers
 	# shellcheck disable=SC2086 # These are words.
-	spdm-responder mctp $links --eid 9 --pki /run/mctp-pki --control-stdin "$@" \
+	spdm-responder mctp $links --eid 9 --pki /tmp/pki --control-stdin "$@" \
 		</run/asked >/run/answers 2>/run/mctp.log &
 	server=$!
 	exec 4>/run/asked 5</run/answers
@@ -666,13 +666,62 @@ serve_lines() {
 	line=$last
 }
 
-# attach LINE: it is the network device $device as long as process $attached lives.
+# attach LINE: it is the network device $device as long as its other end is there.
 attach() {
 	: >/run/attached
+	# Nothing that outlives a script may hold its output open.
 	mctpcfg attach "$1" >/run/attached 2>&1 &
-	attached=$!
 	wait_for 20 grep -q attached /run/attached || return 1
 	read -r device device </run/attached
+}
+
+# way DEVICE NETWORK EID...: from here to the endpoints at the end of the line.
+way() {
+	mctpcfg net "$1" "$2" && mctpcfg up "$1" && mctpcfg addr "$1" 8 || return 1
+	line=$1
+	shift 2
+	for eid; do mctpcfg route "$line" "$eid" || return 1; done
+}
+
+# gives FILE TEXT: what writing the text to an attribute of the class fails with into $result, or "ok".
+gives() {
+	result=ok
+	if ! echo "$2" 2>/run/error >"/sys/class/spdm/$1"; then
+		read_line /run/error
+		result=${line##*: }
+	fi
+}
+
+# says NAME: authenticated, state and reason of that device of the class into $said.
+says() {
+	read_line "/sys/class/spdm/$1/authenticated"
+	said=$line
+	read_line "/sys/class/spdm/$1/state"
+	said="$said $line"
+	read_line "/sys/class/spdm/$1/reason"
+	said="$said${line:+ $line}"
+}
+
+# attests NAME: the same after an attestation, and before it what the write fails with.
+attests() {
+	gives "$1/authenticated" re
+	says "$1"
+	said="$result $said"
+}
+
+# is NAME PATTERN: what it says matches the shell pattern.
+is() {
+	says "$1"
+	# shellcheck disable=SC2254 # It is a pattern.
+	case $said in $2) return 0 ;; esac
+	return 1
+}
+
+# becomes NAME PATTERN: in a while.
+becomes() {
+	wait_for 30 is "$1" "$2" && return
+	echo "# wanted \"$2\", got \"$said\""
+	return 1
 }
 
 # --- Module and keyring ------------------------------------------------------------------------
