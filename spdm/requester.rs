@@ -165,17 +165,20 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
         chain: &mut C,
     ) -> Result<Authenticated<K>, Error> {
         // A success puts it back. Whatever else happens, nothing is known from here on.
-        let kept = self.workspace.kept.take();
-        let mut kept = kept.filter(|kept| self.config.cache && kept.is_for(&self.config));
+        let config = &self.config;
+        let usable = |kept: &mut Kept<K>| config.cache && kept.is_for(config);
+        let mut kept = self.workspace.kept.take_if(usable);
+        self.workspace.kept = None;
 
         if let Some(last) = &kept {
-            if let Some(connection) = self.resume(last, anchor, chain) {
-                match connection.challenge(anchor) {
-                    Err(error) if may_have_forgotten(error.reason()) => {
-                        kept = kept.filter(|_| says_so(error.reason()));
+            match self.attest_again(last, anchor, chain) {
+                Some(Err(error)) if may_have_forgotten(error.reason()) => {
+                    if !says_so(error.reason()) {
+                        kept = None;
                     }
-                    result => return result,
                 }
+                Some(result) => return result,
+                None => {}
             }
         }
         let mut resynchs = 0..MAX_RESYNCHS;
@@ -218,6 +221,7 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
 
     /// The kind of signature algorithm that is worth a negotiation of its own after `error`: the one that was not
     /// negotiated, if both are allowed and there can be chains for it.
+    #[inline(never)]
     fn other_kind(&self, error: Error) -> Option<Preference> {
         match self.config.signature_preference {
             Preference::ClassicFirst | Preference::PqcFirst => {}
@@ -270,6 +274,18 @@ impl<'a, T: Transport, P: Platform, K: Clone> Connection<'a, T, P, K> {
             }
         };
         trusted.challenge(anchor)
+    }
+
+    /// Attests by CHALLENGE alone, if that is possible.
+    #[inline(never)]
+    fn attest_again<A: TrustAnchor<LeafKey = K>, C: ChainBuffer>(
+        &mut self,
+        kept: &Kept<K>,
+        anchor: &mut A,
+        chain: &C,
+    ) -> Option<Result<Authenticated<K>, Error>> {
+        let connection = self.resume(kept, anchor, chain)?;
+        Some(connection.challenge(anchor))
     }
 
     /// Goes on where the last attestation ended, if the responder keeps what was negotiated and its chain is still
