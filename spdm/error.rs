@@ -439,12 +439,36 @@ mod tests {
             SlotError::DigestMismatch,
             SlotError::KeyUsage,
         ];
+        // But for Internal, which has the name of the other one.
+        let chain_errors = [
+            ChainError::Malformed,
+            ChainError::TooLong,
+            ChainError::UntrustedRoot,
+            ChainError::RootHashMismatch,
+            ChainError::BadCertificateSignature,
+            ChainError::UnsupportedAlgorithm,
+            ChainError::Expired,
+            ChainError::NotYetValid,
+            ChainError::IssuerNotCa,
+            ChainError::PathTooLong,
+            ChainError::LeafIsCa,
+            ChainError::LeafLacksBasicConstraints,
+            ChainError::LeafKeyUsage,
+            ChainError::LeafExtendedKeyUsage,
+            ChainError::LeafKeyMismatch,
+            ChainError::HardwareIdentity,
+            ChainError::UnknownCriticalExtension,
+            ChainError::Revoked,
+            ChainError::SubjectAltNameMissing,
+            ChainError::SubjectAltNameMismatch,
+        ];
         let mut all = vec![
             Timeout,
             Deadline,
             Gone,
             Interrupted,
             Transport,
+            IntegrityCheck,
             ResponseTooLarge,
             RequestTooLarge,
             BufferTooSmall,
@@ -513,6 +537,7 @@ mod tests {
             MeasurementsChanged,
         ];
         all.extend(slot_errors.map(|error| Slot { slot: 3, error }));
+        all.extend(chain_errors.map(|error| Chain { slot: 3, error }));
         all
     }
 
@@ -535,6 +560,19 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn error_codes_have_the_standards_names() {
+        let names = (0..=0xff).filter_map(|code| ErrorCode(code).name());
+        let mut names: Vec<_> = names.collect();
+        assert_eq!(names.len(), 25);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 25);
+        assert_eq!(ErrorCode(0x43).to_string(), "RequestResynch");
+        assert_eq!(ErrorCode(0x02).to_string(), "0x02");
+        assert_eq!(ErrorCode(0xfe).to_string(), "0xfe");
     }
 
     #[test]

@@ -425,6 +425,27 @@ mod tests {
     const SIGNED: MeasurementStatus = MeasurementStatus::Taken { signed: true };
     const UNSIGNED: MeasurementStatus = MeasurementStatus::Taken { signed: false };
 
+    #[test]
+    fn types_have_names() {
+        let name = |value_type| {
+            let block = MeasurementBlock {
+                index: 1,
+                value_type,
+                raw: false,
+                value: &[],
+            };
+            block.type_name()
+        };
+        let mut names: Vec<_> = (0..=0xff).filter_map(|kind| name(Some(kind))).collect();
+        assert_eq!(names.len(), 11);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 11);
+        assert_eq!(name(Some(1)), Some("mutable-firmware"));
+        assert_eq!(name(Some(11)), None);
+        assert_eq!(name(None), None);
+    }
+
     each_version!(all_at_once);
     fn all_at_once(version: Version) {
         let mut bench = bench(version);
