@@ -17,6 +17,7 @@ mod bench;
 mod keyring;
 
 mod conversation;
+#[path = "../../hostile/tests/hostile/oracle.rs"]
 mod oracle;
 mod readers;
 mod response;

@@ -6,11 +6,17 @@
 //! All messages up to CHALLENGE_AUTH are in the transcript, reserved fields and ignored ones as
 //! well, and the signature is over it. So there is no exception: no change on the way may end in
 //! a verdict of authenticated.
+//!
+//! Where the requester may do without what was changed, because it kept what it needs, or takes
+//! measurements in another way, all that counts in the end has to be as the device sent it.
 
 use crate::bench::{Bench, Carried, Link, Outcome};
-use spdm_responder::message::ErrorCode;
-use std::cell::Cell;
+use crate::oracle::Oracle;
+use spdm_responder::algorithm::Asym;
+use spdm_responder::message::{ErrorCode, Exchange};
+use std::cell::{Cell, RefCell};
 use std::io::Write;
+use std::ops::Range;
 use std::rc::Rc;
 use std::thread;
 
@@ -40,12 +46,28 @@ impl Session {
     }
 }
 
-/// The cases of one version over one link.
+/// What may come of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// The device is refused, after one more question at most.
+    Refused,
+    /// What counts in the end is genuine.
+    Genuine,
+}
+
+/// The cases of one device over one link.
 struct Suite {
     words: String,
     link: Link,
     bench: Bench,
     session: Session,
+    rule: Rule,
+    /// Whether an honest attestation comes before each case.
+    again: bool,
+    /// The exchanges in which responses are changed.
+    exchanges: Range<usize>,
+    /// The distance of bytes, and of lengths, in messages of 3000 bytes and more.
+    stride: usize,
     cases: usize,
 }
 
@@ -62,15 +84,33 @@ impl Drop for Named<'_> {
 
 impl Suite {
     fn new(words: &str, link: Link) -> Suite {
-        let mut bench = Bench::new(words).over(link);
+        Self::of(words, link, Bench::new(words), Rule::Refused)
+    }
+
+    fn of(words: &str, link: Link, bench: Bench, rule: Rule) -> Suite {
+        let mut bench = bench.over(link);
         let session = Session::record(&mut bench);
         Suite {
+            exchanges: 0..session.responses.len(),
             words: words.to_owned(),
             link,
             bench,
             session,
+            rule,
+            again: false,
+            stride: 1,
             cases: 0,
         }
+    }
+
+    /// The same for attestations that leave out what the last one has shown.
+    fn again(mut self) -> Suite {
+        self.bench = self.bench.caching();
+        self.bench.honest();
+        self.session = Session::record(&mut self.bench);
+        self.exchanges = 0..self.session.responses.len();
+        self.again = true;
+        self
     }
 
     /// A case: `change` changes what is carried, and says whether it did.
@@ -82,16 +122,32 @@ impl Suite {
         let (words, link) = (&self.words, self.link);
         let name = || format!("{words}, {link:?}: {}", what());
         let _named = Named(&name);
+        if self.again {
+            self.bench.leave_alone();
+            self.bench.honest();
+        }
         let changed = Rc::new(Cell::new(false));
         let did = changed.clone();
-        self.bench.tamper(move |number, carried| {
-            did.set(change(number, carried) || did.get());
+        let oracle = Rc::new(RefCell::new(Oracle::default()));
+        let follower = oracle.clone();
+        self.bench.tamper(move |number, carried| match carried {
+            Carried::Request(request) => {
+                did.set(change(number, Carried::Request(request)) || did.get());
+            }
+            Carried::Response(request, response) => {
+                let genuine = response.clone();
+                did.set(change(number, Carried::Response(request, response)) || did.get());
+                follower.borrow_mut().follow(request, response, &[&genuine]);
+            }
         });
         let outcome = self.bench.attest();
         if !changed.get() {
             return None;
         }
-        assert!(!outcome.is_authenticated(), "{outcome:?}");
+        oracle.borrow().judge(&outcome);
+        if self.rule == Rule::Refused {
+            assert!(!outcome.is_authenticated(), "{outcome:?}");
+        }
         self.cases += 1;
         Some(outcome)
     }
@@ -104,29 +160,32 @@ impl Suite {
         what: &dyn Fn() -> String,
         change: impl Fn(&mut Vec<u8>) + 'static,
     ) -> Option<Outcome> {
-        let align = match self.link {
-            Link::Doe => 4,
-            Link::Bytes => 1,
+        // What the transport carries.
+        let (align, room) = match self.link {
+            Link::Doe => (4, 4096),
+            Link::Bytes => (1, usize::MAX),
         };
         let what = || format!("response {at}: {}", what());
-        let honest = self.session.responses.len();
+        let most = match self.rule {
+            Rule::Refused => self.session.responses.len() + 1,
+            Rule::Genuine => usize::MAX,
+        };
         let outcome = self.case(&what, move |number, carried| match carried {
             Carried::Response(_, response) if number == at => {
                 let before = response.clone();
                 change(response);
                 response.resize(response.len().next_multiple_of(align), 0);
-                *response != before
+                response[..response.len().min(room)] != before
             }
             _ => false,
         })?;
-        // One wrong message makes for one more question at most.
-        assert!(outcome.exchanges <= honest + 1, "{}: {outcome:?}", what());
+        assert!(outcome.exchanges <= most, "{}: {outcome:?}", what());
         Some(outcome)
     }
 
     /// Each response in turn, with an honest attestation after all that is done to it.
     fn responses(&mut self, mut each: impl FnMut(&mut Suite, usize, &[u8])) {
-        for at in 0..self.session.responses.len() {
+        for at in self.exchanges.clone() {
             let response = self.session.responses[at].clone();
             each(self, at, &response);
             self.bench.leave_alone();
@@ -178,41 +237,27 @@ impl Suite {
         }
     }
 
-    /// Bits of each byte of each response, while the requester has everything to leave out what it
-    /// can. It may then do all of it instead, but must not believe what was changed.
-    fn bits_of_responses_again(&mut self, whole: usize) {
-        for at in 0..self.session.responses.len() {
-            for byte in 0..self.session.responses[at].len() {
-                for bit in [0, 7] {
-                    self.bench.leave_alone();
-                    let before = self.bench.honest();
-                    self.bench.tamper(move |number, carried| match carried {
-                        Carried::Response(_, response) if number == at => {
-                            response[byte] ^= 1 << bit;
-                        }
-                        _ => {}
-                    });
-                    let outcome = self.bench.attest();
-                    let what = format!("{}: {at}, {byte}.{bit}: {outcome:?}", self.words);
-                    let again = outcome.exchanges >= before.exchanges + whole;
-                    assert!(!outcome.is_authenticated() || again, "{what}");
-                    self.cases += 1;
-                }
-            }
-        }
-        self.bench.leave_alone();
-        self.bench.honest();
+    /// The places in a message of `size` bytes.
+    fn places(&self, size: usize) -> impl Iterator<Item = usize> {
+        let stride = match size {
+            3000.. => self.stride,
+            _ => 1,
+        };
+        (0..size).step_by(stride)
     }
 
     /// Bits of each byte of each response.
     fn bits_of_responses(&mut self) {
         self.responses(|suite, at, response| {
-            let masks: &[u8] = match response.len() {
+            let masks: &[u8] = match (suite.rule, response.len()) {
+                // CERTIFICATE with ML-DSA, and CHALLENGE_AUTH.
+                (_, 2000..) => &[0x10],
                 // CERTIFICATE.
-                500.. => &[0x01, 0x80, 0xFF],
-                _ => &[1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xFF],
+                (_, 500..) => &[0x01, 0x80, 0xFF],
+                (Rule::Genuine, _) => &[0x01, 0x80],
+                (Rule::Refused, _) => &[1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xFF],
             };
-            for byte in 0..response.len() {
+            for byte in suite.places(response.len()) {
                 for &mask in masks {
                     let what = || format!("byte {byte} ^ {mask:#x}");
                     let outcome = suite.response(at, &what, move |r| r[byte] ^= mask);
@@ -258,11 +303,16 @@ impl Suite {
     /// Each response cut everywhere, and made longer.
     fn lengths(&mut self) {
         self.responses(|suite, at, response| {
-            for size in 0..response.len() {
+            for size in suite.places(response.len()) {
                 let what = || format!("cut to {size} of {}", response.len());
                 suite.response(at, &what, move |r| r.truncate(size));
             }
-            let longer = (1..=16).chain([64, 1024, 4096 - response.len(), 4096, 65536]);
+            let longer: Vec<_> = match suite.rule {
+                Rule::Refused => (1..=16)
+                    .chain([64, 1024, 4096 - response.len(), 4096, 65536])
+                    .collect(),
+                Rule::Genuine => vec![1, 2, 3, 4, 16, 4096],
+            };
             for more in longer {
                 for with in [0, 1, 0xFF] {
                     let what = || format!("{more} bytes {with:#x} more");
@@ -373,24 +423,64 @@ fn richer() -> usize {
 /// Nearly everything in chunks.
 fn chunks(minor: u8) -> usize {
     let words = "asym=ecdsa-p256 hash=sha512 flags=0x20006 transfer=42 portion=900";
-    let mut suite = Suite::new(&format!("version=1.{minor} {words}"), Link::Bytes);
+    let words = format!("version=1.{minor} {words}");
+    let mut suite = Suite::of(&words, Link::Bytes, Bench::new(&words), Rule::Genuine);
     suite.bits_of_chunks();
+    suite.lengths();
+    suite.other_messages(&[]);
+    suite.cases
+}
+
+/// Post-quantum signatures: large chains, and CHALLENGE_AUTH that is large, too.
+fn pqc(asym: Asym, others: &[Session]) -> usize {
+    let (flags, rule) = match asym {
+        // It comes in chunks.
+        Asym::MlDsa87 => (0x20006, Rule::Genuine),
+        _ => (6, Rule::Refused),
+    };
+    let words = format!("version=1.4 asym={asym} hash=sha256 flags={flags}");
+    let bench = Bench::new(&words).with_buffer(8192);
+    let mut suite = Suite::of(&words, Link::Doe, bench, rule);
+    suite.stride = match asym {
+        Asym::MlDsa44 => 7,
+        _ => 29,
+    };
+    suite.bits_of_responses();
+    suite.lengths();
+    suite.other_messages(others);
+    suite.cases
+}
+
+/// Measurements, all at once and, with `fault`, one by one. What comes before is the same as without them.
+fn measurements(minor: u8, fault: &str) -> usize {
+    let words = format!("version=1.{minor} asym=ecdsa-p256 hash=sha256 flags=0x16 {fault}");
+    let mut bench = Bench::new(&words);
+    bench.measurements = true;
+    let mut suite = Suite::of(&words, Link::Doe, bench, Rule::Genuine);
+    let first = Exchange::ALL.len();
+    suite.exchanges.start = first;
+    // The device has a last one after 250 indices that it has not, so a case takes long.
+    suite.exchanges.end = suite.exchanges.end.min(first + 5);
+    suite.bits_of_responses();
+    suite.lengths();
+    if fault.is_empty() {
+        suite.headers_of_responses();
+        suite.other_messages(&[]);
+    }
     suite.cases
 }
 
 /// Attestations that leave out the chain, and all but CHALLENGE.
-fn again() -> usize {
+fn again(minor: u8) -> usize {
     let mut cases = 0;
-    for minor in 0..5 {
-        for flags in [6, 7] {
-            let words = format!("version=1.{minor} asym=ecdsa-p256 hash=sha256 flags={flags}");
-            let mut suite = Suite::new(&words, Link::Doe);
-            suite.bench = suite.bench.caching();
-            suite.bench.honest();
-            suite.session = Session::record(&mut suite.bench);
-            suite.bits_of_responses_again(6);
-            cases += suite.cases;
-        }
+    for flags in [6, 7] {
+        let words = format!("version=1.{minor} asym=ecdsa-p256 hash=sha256 flags={flags}");
+        let bench = Bench::new(&words);
+        let mut suite = Suite::of(&words, Link::Doe, bench, Rule::Genuine).again();
+        suite.bits_of_responses();
+        suite.lengths();
+        suite.other_messages(&[]);
+        cases += suite.cases;
     }
     cases
 }
@@ -418,13 +508,21 @@ fn nothing_that_was_changed_on_the_way_is_authenticated() {
     }
     let others = &others;
     let cases: usize = thread::scope(|scope| {
-        let versions: Vec<_> = (0..5)
-            .map(|minor| scope.spawn(move || version(minor, others)))
-            .collect();
-        let chunks = [2, 3, 4].map(|minor| scope.spawn(move || chunks(minor)));
-        let richer = [richer, second_slot, again].map(|cases| scope.spawn(cases));
-        let all = versions.into_iter().chain(chunks).chain(richer);
-        all.map(|thread| thread.join().unwrap()).sum()
+        let mut all = Vec::new();
+        for minor in 0..5 {
+            all.push(scope.spawn(move || version(minor, others)));
+            all.push(scope.spawn(move || measurements(minor, "")));
+            all.push(scope.spawn(move || measurements(minor, "fault=measurement-one-by-one")));
+            all.push(scope.spawn(move || again(minor)));
+        }
+        for minor in 2..5 {
+            all.push(scope.spawn(move || chunks(minor)));
+        }
+        for asym in [Asym::MlDsa44, Asym::MlDsa65, Asym::MlDsa87] {
+            all.push(scope.spawn(move || pqc(asym, others)));
+        }
+        all.extend([richer, second_slot].map(|cases| scope.spawn(cases)));
+        all.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     // Past what captures the output of tests.
     let mut stderr = std::io::stderr();

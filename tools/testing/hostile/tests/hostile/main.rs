@@ -19,4 +19,5 @@ mod keys;
 mod lies;
 mod measurements;
 mod model;
+mod oracle;
 mod pqc;
