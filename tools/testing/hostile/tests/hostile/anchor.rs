@@ -19,6 +19,8 @@ use spdm_core::{
     SignatureError, Signed, TrustAnchor,
 };
 use spdm_responder::algorithm::verify_message;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 /// QEMU's NVMe drive, which the responder's certificates name.
@@ -115,9 +117,28 @@ impl ChainBuffer for Memory {
     }
 }
 
+/// A check that the anchor makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Chain,
+    ChainAgain,
+    Signature,
+}
+
+/// A check whose result is turned into this one, by its number from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glitch {
+    Passes(usize),
+    Fails(usize),
+}
+
 /// Trusts some roots, or a public key.
 pub struct Anchor {
-    roots: Vec<X509>,
+    /// They may change while a device is attested.
+    pub roots: Rc<RefCell<Vec<X509>>>,
+    pub glitch: Option<Glitch>,
+    /// Checks that were made, and whether they passed.
+    pub checks: RefCell<Vec<(Check, bool)>>,
     provisioned: Option<Vec<u8>>,
     /// The chain whose signatures were right last, its RootHash and its key. It comes again and again,
     /// and its signatures take a third of the time of an attestation.
@@ -127,10 +148,31 @@ pub struct Anchor {
 impl Anchor {
     pub fn new(roots: Vec<X509>) -> Self {
         Anchor {
-            roots,
+            roots: Rc::new(RefCell::new(roots)),
+            glitch: None,
+            checks: RefCell::default(),
             provisioned: None,
             signed: None,
         }
+    }
+
+    /// Takes down the result of a check, and changes it if it is to be changed.
+    fn made<T, E>(
+        &self,
+        check: Check,
+        result: Result<T, E>,
+        passed: impl FnOnce() -> T,
+        failed: E,
+    ) -> Result<T, E> {
+        let mut checks = self.checks.borrow_mut();
+        let number = checks.len();
+        let result = match self.glitch {
+            Some(Glitch::Passes(at)) if at == number => Ok(passed()),
+            Some(Glitch::Fails(at)) if at == number => Err(failed),
+            _ => result,
+        };
+        checks.push((check, result.is_ok()));
+        result
     }
 
     /// Trusts a SubjectPublicKeyInfo.
@@ -140,14 +182,11 @@ impl Anchor {
 
     /// Whether a root is the first certificate of a chain, or issued it.
     fn vouch(&self, first: &Certificate<'_>, x509: &X509) -> Result<(), ChainError> {
-        if self
-            .roots
-            .iter()
-            .any(|root| root.to_der().unwrap() == first.raw)
-        {
+        let roots = self.roots.borrow();
+        if roots.iter().any(|root| root.to_der().unwrap() == first.raw) {
             return Ok(());
         }
-        let issuer = self.roots.iter().find(|root| {
+        let issuer = roots.iter().find(|root| {
             let same = root.subject_key_id().map(|id| id.as_slice())
                 == x509.authority_key_id().map(|id| id.as_slice());
             same && root
@@ -191,6 +230,40 @@ impl Anchor {
             issuer = Some(x509);
         }
     }
+
+    fn check_chain(&mut self, chain: &CertChain<'_>) -> Result<PKey<Public>, ChainError> {
+        match &self.signed {
+            Some((certificates, root_hash, key))
+                if certificates == chain.certificates && root_hash == chain.root_hash =>
+            {
+                self.check_again(chain).map(|()| key.clone())
+            }
+            _ => {
+                check(chain)?;
+                let key = self.verify_signatures(chain)?;
+                let (certificates, root_hash) = (chain.certificates, chain.root_hash);
+                self.signed = Some((certificates.to_vec(), root_hash.to_vec(), key.clone()));
+                Ok(key)
+            }
+        }
+    }
+
+    fn check_again(&self, chain: &CertChain<'_>) -> Result<(), ChainError> {
+        check(chain)?;
+        let first = Certificates::new(chain.certificates).read();
+        let first = first.map_err(|_| ChainError::Malformed)?;
+        self.vouch(&first, &X509::from_der(first.raw).unwrap())
+    }
+}
+
+/// The key of the last certificate, whoever signed it.
+fn leaf_key(chain: &CertChain<'_>) -> PKey<Public> {
+    let mut certificates = Certificates::new(chain.certificates);
+    let mut leaf = certificates.read().unwrap();
+    while !certificates.is_empty() {
+        leaf = certificates.read().unwrap();
+    }
+    X509::from_der(leaf.raw).unwrap().public_key().unwrap()
 }
 
 fn is_signed_by(certificate: &X509, issuer: &X509) -> bool {
@@ -216,10 +289,8 @@ impl TrustAnchor for Anchor {
     type LeafKey = PKey<Public>;
 
     fn recheck(&mut self, _key: &PKey<Public>, chain: &CertChain<'_>) -> Result<(), ChainError> {
-        check(chain)?;
-        let first = Certificates::new(chain.certificates).read();
-        let first = first.map_err(|_| ChainError::Malformed)?;
-        self.vouch(&first, &X509::from_der(first.raw).unwrap())
+        let result = self.check_again(chain);
+        self.made(Check::ChainAgain, result, || (), ChainError::Internal)
     }
 
     fn raw_key(&mut self, _asym: Asym, base_hash: BaseHash) -> Option<(PKey<Public>, Digest)> {
@@ -229,20 +300,9 @@ impl TrustAnchor for Anchor {
     }
 
     fn verify_chain(&mut self, chain: &CertChain<'_>) -> Result<PKey<Public>, ChainError> {
-        check(chain)?;
-        match &self.signed {
-            Some((certificates, root_hash, key))
-                if certificates == chain.certificates && root_hash == chain.root_hash =>
-            {
-                Ok(key.clone())
-            }
-            _ => {
-                let key = self.verify_signatures(chain)?;
-                let (certificates, root_hash) = (chain.certificates, chain.root_hash);
-                self.signed = Some((certificates.to_vec(), root_hash.to_vec(), key.clone()));
-                Ok(key)
-            }
-        }
+        let result = self.check_chain(chain);
+        let key = || leaf_key(chain);
+        self.made(Check::Chain, result, key, ChainError::Internal)
     }
 
     fn verify_signature(
@@ -251,44 +311,45 @@ impl TrustAnchor for Anchor {
         signed: &Signed<'_>,
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        assert_eq!(signature.len(), signed.asym.signature_size());
-        let digest = signed.digest.as_bytes();
-        let Asym::Base(base_asym) = signed.asym else {
-            let right = verify_message(key, signed.context, signed.message, signature).unwrap();
-            return right.then_some(()).ok_or(SignatureError::Bad);
-        };
-        let right = match base_asym {
-            BaseAsym::RsaPss2048 | BaseAsym::RsaPss3072 | BaseAsym::RsaPss4096 => {
-                let mut context = PkeyCtx::new(key).unwrap();
-                context.verify_init().unwrap();
-                context.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
-                context.set_signature_md(md(signed.base_hash)).unwrap();
-                let salt = RsaPssSaltlen::DIGEST_LENGTH;
-                context.set_rsa_pss_saltlen(salt).unwrap();
-                context.verify(digest, signature).unwrap_or(false)
-            }
-            BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
-                let mut context = PkeyCtx::new(key).unwrap();
-                context.verify_init().unwrap();
-                context.set_rsa_padding(Padding::PKCS1).unwrap();
-                context.set_signature_md(md(signed.base_hash)).unwrap();
-                context.verify(digest, signature).unwrap_or(false)
-            }
-            BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => {
-                let (r, s) = signature.split_at(signature.len() / 2);
-                let (r, s) = (
-                    BigNum::from_slice(r).unwrap(),
-                    BigNum::from_slice(s).unwrap(),
-                );
-                let signature = EcdsaSig::from_private_components(r, s).unwrap();
-                let key = key.ec_key().unwrap();
-                signature.verify(digest, &key).unwrap_or(false)
-            }
-        };
-        if right {
-            Ok(())
-        } else {
-            Err(SignatureError::Bad)
+        let right = is_right(key, signed, signature);
+        let result = right.then_some(()).ok_or(SignatureError::Bad);
+        self.made(Check::Signature, result, || (), SignatureError::Internal)
+    }
+}
+
+/// Whether a signature is right.
+fn is_right(key: &PKey<Public>, signed: &Signed<'_>, signature: &[u8]) -> bool {
+    assert_eq!(signature.len(), signed.asym.signature_size());
+    let digest = signed.digest.as_bytes();
+    let Asym::Base(base_asym) = signed.asym else {
+        return verify_message(key, signed.context, signed.message, signature).unwrap();
+    };
+    match base_asym {
+        BaseAsym::RsaPss2048 | BaseAsym::RsaPss3072 | BaseAsym::RsaPss4096 => {
+            let mut context = PkeyCtx::new(key).unwrap();
+            context.verify_init().unwrap();
+            context.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+            context.set_signature_md(md(signed.base_hash)).unwrap();
+            let salt = RsaPssSaltlen::DIGEST_LENGTH;
+            context.set_rsa_pss_saltlen(salt).unwrap();
+            context.verify(digest, signature).unwrap_or(false)
+        }
+        BaseAsym::RsaSsa2048 | BaseAsym::RsaSsa3072 | BaseAsym::RsaSsa4096 => {
+            let mut context = PkeyCtx::new(key).unwrap();
+            context.verify_init().unwrap();
+            context.set_rsa_padding(Padding::PKCS1).unwrap();
+            context.set_signature_md(md(signed.base_hash)).unwrap();
+            context.verify(digest, signature).unwrap_or(false)
+        }
+        BaseAsym::EcdsaP256 | BaseAsym::EcdsaP384 | BaseAsym::EcdsaP521 => {
+            let (r, s) = signature.split_at(signature.len() / 2);
+            let (r, s) = (
+                BigNum::from_slice(r).unwrap(),
+                BigNum::from_slice(s).unwrap(),
+            );
+            let signature = EcdsaSig::from_private_components(r, s).unwrap();
+            let key = key.ec_key().unwrap();
+            signature.verify(digest, &key).unwrap_or(false)
         }
     }
 }

@@ -240,7 +240,8 @@ pub struct Bench {
     world: Rc<RefCell<World>>,
     workspace: Workspace<OpensslHash, PKey<Public>>,
     buffer: Vec<u8>,
-    anchor: Anchor,
+    /// Whom the requester trusts.
+    pub anchor: Anchor,
     memory: Memory,
     cache: bool,
     /// Whether to take measurements.
@@ -365,6 +366,7 @@ impl Bench {
     pub fn attest(&mut self) -> Outcome {
         let start_us = self.world.borrow().now_us;
         self.world.borrow_mut().exchanges = 0;
+        self.anchor.checks.borrow_mut().clear();
         let mut report = Report::default();
         let result = Requester {
             transport: &mut Wire(self.world.clone()),

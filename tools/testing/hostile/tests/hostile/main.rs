@@ -21,3 +21,4 @@ mod measurements;
 mod model;
 mod oracle;
 mod pqc;
+mod trust;
