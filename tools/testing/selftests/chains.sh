@@ -81,7 +81,7 @@ bad key-mismatch "leaf-key-mismatch: slot 0: $leaf" "$EKEYREJECTED"
 bad no-san "subject-alt-name-missing: slot 0: $leaf" "$EKEYREJECTED"
 bad two-sans "subject-alt-name-missing: slot 0: $leaf" "$EKEYREJECTED"
 bad two-san-extensions 'malformed-certificate: slot 0' "$EKEYREJECTED"
-bad other-san "subject-alt-name-mismatch: slot 0: ${san%Device*}Device=0011*" "$EKEYREJECTED"
+bad other-san "subject-alt-name-mismatch: slot 0: ${san%0010*}0011${san#*0010}" "$EKEYREJECTED"
 bad odd-case-san 'subject-alt-name-mismatch: slot 0: VENDOR=1B36*' "$EKEYREJECTED"
 bad long-san "subject-alt-name-mismatch: slot 0: $san:" "$EKEYREJECTED"
 bad pathlen 'path-too-long: slot 0: CN=linux-spdm test CA 2 *' "$EKEYREJECTED"
@@ -95,7 +95,7 @@ bad bad-intermediate-signature "bad-certificate-signature: slot 0: $ca" "$EKEYRE
 bad unknown-critical "unknown-critical-extension: slot 0: $leaf" "$EKEYREJECTED"
 bad length-short 'chain-length-mismatch: slot 0' "$EPROTO"
 bad length-long 'chain-length-mismatch: slot 0' "$EPROTO"
-bad trailing-bytes '*: slot 0*' "$EKEYREJECTED"
+bad trailing-bytes 'malformed-certificate: slot 0' "$EKEYREJECTED"
 bad cut-certificate 'malformed-certificate: slot 0' "$EKEYREJECTED"
 bad no-certificates 'chain-length-mismatch: slot 0' "$EPROTO"
 bad garbage 'malformed-certificate: slot 0' "$EKEYREJECTED"
@@ -114,10 +114,10 @@ slots 'slot 1, if slot 0 has expired, in SPDM 1.2' 1 'slot0=expired slot1=ok ver
 slots 'slot 7, with empty ones before it' 7 'slot0=none slot3=empty slot7=ok'
 bad_slots='slot0=garbage slot1=expired slot2=no-san slot3=untrusted slot4=length-long slot5=root-hash'
 slots 'slot 7, with bad ones in all the others' 7 "$bad_slots slot6=ca-leaf slot7=len2"
-untrusted_slots 'no slot, if the good chain is another device'"'"'s' '*: slot [01]*' \
+untrusted_slots 'no slot, if the good chain is another device'"'"'s' "subject-alt-name-mismatch: slot 1: ${san%0010*}0011${san#*0010}" \
 	'slot0=untrusted slot1=other-san' "$EKEYREJECTED"
 untrusted_slots 'no slot, if there is no chain in any' \
-	'*: GET_DIGESTS*' 'slot0=empty' "$EPROTO"
+	'error-response: GET_DIGESTS: Unspecified' 'slot0=empty' "$EPROTO"
 
 configure 0
 ktap_test_result 'and then a good chain is accepted' accepts 0

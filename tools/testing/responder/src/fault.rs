@@ -154,7 +154,7 @@ faults! {
     Oversize "oversize" [] ANY VERSION_10 ALWAYS Fatal
         "the message is followed by bytes up to the largest that the transport carries";
     Empty "empty" [] ANY VERSION_10 ALWAYS Fatal "a data object without a message";
-    Garbage "garbage" [] ANY VERSION_10 ALWAYS Fatal "random bytes as long as the message";
+    Garbage "garbage" [] ANY VERSION_10 ALWAYS Fatal "random bytes as long as the message, behind another version";
     WrongVersion "wrong-version" ["N3"] ANY VERSION_10 ALWAYS Fatal
         "another version in the header";
     WrongCode "wrong-code" [] ANY VERSION_10 ALWAYS Fatal "the code of another response";

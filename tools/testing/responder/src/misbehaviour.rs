@@ -133,7 +133,16 @@ pub fn change_any(active: &Active, exchange: Exchange, message: &mut Vec<u8>) ->
         Fault::Extend => message.resize(message.len() + active.bytes, 0xA5),
         Fault::Oversize => message.resize(MAX_MESSAGE, 0xA5),
         Fault::Empty => message.clear(),
-        Fault::Garbage => return rand_bytes(message).is_ok(),
+        Fault::Garbage => {
+            let version = message.first().copied();
+            if rand_bytes(message).is_err() {
+                return false;
+            }
+            // It is refused for the same reason each time.
+            if let (Some(version), Some(first)) = (version, message.first_mut()) {
+                *first = another_version(version);
+            }
+        }
         // A device that changes the header signs what it sends.
         Fault::WrongVersion | Fault::WrongCode | Fault::UnknownCode
             if exchange != Exchange::Challenge && message.len() >= HEADER_SIZE =>
