@@ -46,6 +46,7 @@ use crate::{
     platform::{
         Kernel,
         NoIo,
+        ResponseBuf,
         Stopwatch, //
     },
     policy::{
@@ -116,6 +117,7 @@ use spdm_core::{
     Reason,
     Report,
     Requester,
+    SignedFor,
     SupportedAlgorithms,
     Transport,
     Workspace, //
@@ -150,12 +152,6 @@ enum Occasion {
     /// its driver does not use it yet.
     Resume,
 }
-
-/// Size in bytes of the memory that responses are put together in.
-///
-/// The largest that there are have an ML-DSA-87 signature and all opaque data that is allowed: 4 + 64 + 32 + 2 + 1024 +
-/// 8 + 4627 bytes.
-const BUFFER_SIZE: usize = 8192;
 
 /// What a successful attestation leaves for the next one.
 struct Kept {
@@ -416,7 +412,7 @@ impl Attester {
         let Some(evidence) = self.status.lock().evidence.clone() else {
             return result.and(Err(ENODATA));
         };
-        let signed = evidence.challenge();
+        let signed = evidence.transcript(SignedFor::ChallengeAuth);
         match nonce {
             Some(nonce) if signed.nonce(signed.requester_nonce_offset()) != nonce => {
                 result.and(Err(EAGAIN))
@@ -753,7 +749,9 @@ impl Attester {
         self.log(&verdict, state);
         // SAFETY: No requirements.
         let attested_at = unsafe { bindings::spdm_real_ns() };
-        let chain = kept.as_mut().and_then(|kept| kept.chain.share());
+        let known = last.as_ref().and_then(|last| last.chain.as_ref());
+        let known = known.map(|chain| chain.shared());
+        let chain = kept.as_mut().and_then(|kept| kept.chain.share(known));
         let last = (last.as_deref(), chain);
         let evidence = keep_evidence(recorder.ok(), &report, (&verdict, state, attested_at), last);
         if let Verdict::Failed(_) = &verdict {
@@ -1152,7 +1150,6 @@ impl Attester {
         report: &mut Report,
         recorder: &mut Recorder,
     ) -> Result<Authenticated<LeafKey>, Failure> {
-        let mut buffer = KVec::from_elem(0u8, BUFFER_SIZE, GFP_KERNEL)?;
         let Kept { workspace, chain } = &mut **match kept {
             Some(kept) => kept,
             None => kept.insert(Kept::new()?),
@@ -1163,7 +1160,7 @@ impl Attester {
                 device: self.device.as_ref().map(|device| &**device),
             },
             platform: &mut Kernel::new(&self.cma, &self.cancel, recorder, given.nonce.as_ref()),
-            buffer: &mut buffer,
+            buffer: &mut ResponseBuf::default(),
             workspace,
             config: Config {
                 cache: may_cache(),

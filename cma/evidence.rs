@@ -76,11 +76,36 @@ impl Write for Bytes {
     }
 }
 
+/// How many portions of a chain a transcript has no copy of. Few devices send more: a portion has 4 KiB.
+const SHARED_PORTIONS: usize = 4;
+
+/// A portion of a certificate chain in a transcript, which has no copy of it.
+#[derive(Clone, Copy, Default)]
+struct Portion {
+    /// How many bytes of the transcript's own precede it.
+    at: u32,
+    len: u32,
+}
+
+impl Portion {
+    fn at(self) -> usize {
+        usize::try_from(self.at).unwrap_or(usize::MAX)
+    }
+
+    fn len(self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
+}
+
 /// A signed transcript, as far as it came.
 #[derive(Default)]
 pub(crate) struct Transcript {
-    // The messages, and the signature behind them.
+    // The messages, and the signature behind them, without the portions.
     bytes: Bytes,
+    // The chain's first ones, one after the other. Those that are not there are empty.
+    portions: [Portion; SHARED_PORTIONS],
+    // Size of all of them. They precede the last two messages.
+    portions_size: usize,
     signature_size: usize,
     // Where the last two messages begin: the request that has the nonce, and its response.
     request: usize,
@@ -91,24 +116,38 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    /// The messages and the signature.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get()
+    /// Size in bytes of the messages and the signature.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.get().len().saturating_add(self.portions_size)
     }
 
-    /// Where the signature begins.
+    /// Messages and signature from `offset` on, as far as they are in one piece; empty only at the end.
+    fn piece<'a>(&'a self, mut offset: usize, mut chain: &'a [u8]) -> &'a [u8] {
+        let mut own = 0;
+        for portion in self.portions.iter().filter(|portion| portion.len != 0) {
+            let (bytes, rest) = chain.split_at_checked(portion.len()).unwrap_or_default();
+            chain = rest;
+            for piece in [self.own(own, portion.at()), bytes] {
+                match piece.get(offset..) {
+                    None | Some([]) => offset = offset.saturating_sub(piece.len()),
+                    Some(rest) => return rest,
+                }
+            }
+            own = portion.at();
+        }
+        let rest = self.own(own, usize::MAX);
+        rest.get(offset..).unwrap_or_default()
+    }
+
+    /// Where the signature begins: the size of the messages.
     pub(crate) fn signature_offset(&self) -> usize {
-        self.bytes().len().saturating_sub(self.signature_size)
-    }
-
-    /// The messages without the signature.
-    pub(crate) fn messages(&self) -> &[u8] {
-        self.part(0, self.signature_offset())
+        self.len().saturating_sub(self.signature_size)
     }
 
     /// The signature, empty if there is none.
     pub(crate) fn signature(&self) -> &[u8] {
-        self.part(self.signature_offset(), self.signature_size)
+        let len = self.bytes.get().len();
+        self.own(len.saturating_sub(self.signature_size), len)
     }
 
     /// What precedes the digest that the signature is made over; nothing up to version 1.1.
@@ -131,23 +170,68 @@ impl Transcript {
         self.response.saturating_add(self.responder_nonce)
     }
 
-    /// The 32 bytes at `offset`.
+    /// The 32 bytes at `offset`, which is that of a nonce.
     pub(crate) fn nonce(&self, offset: usize) -> &[u8] {
-        self.part(offset, 32)
+        let start = offset.saturating_sub(self.portions_size);
+        self.own(start, start.saturating_add(32))
     }
 
-    fn part(&self, offset: usize, len: usize) -> &[u8] {
-        let end = offset.saturating_add(len);
-        self.bytes().get(offset..end).unwrap_or_default()
+    /// Bytes that are not in a portion, from `start` to `end` or to the last.
+    fn own(&self, start: usize, end: usize) -> &[u8] {
+        let bytes = self.bytes.get();
+        bytes.get(start..end.min(bytes.len())).unwrap_or_default()
     }
 
     fn append(&mut self, message: &[u8]) -> Result<(), AllocError> {
-        if self.bytes().len().saturating_add(message.len()) > MAX_TRANSCRIPT {
+        if self.len().saturating_add(message.len()) > MAX_TRANSCRIPT {
             return Err(AllocError);
         }
         self.request = self.response;
-        self.response = self.bytes().len();
+        self.response = self.len();
         self.bytes.append(message)
+    }
+
+    /// Adds a message that ends with `len` bytes at `offset` of a chain.
+    fn append_portion(
+        &mut self,
+        message: &[u8],
+        offset: usize,
+        len: usize,
+    ) -> Result<(), AllocError> {
+        let size = message.len().saturating_sub(len);
+        let mut places = self.portions.iter_mut();
+        match (places.find(|place| place.len == 0), message.get(..size)) {
+            (Some(place), Some(head)) if self.portions_size == offset => {
+                let at = self.bytes.get().len().saturating_add(head.len());
+                *place = Portion {
+                    at: u32::try_from(at).map_err(|_| AllocError)?,
+                    len: u32::try_from(len).map_err(|_| AllocError)?,
+                };
+                self.append(head)?;
+                self.portions_size = self.portions_size.saturating_add(len);
+                Ok(())
+            }
+            _ => self.append(message),
+        }
+    }
+
+    /// Takes copies of the portions of `chain`, if there are any.
+    fn copy_portions(&mut self, chain: &[u8]) -> Result<(), AllocError> {
+        if self.portions_size == 0 {
+            return Ok(());
+        }
+        let mut bytes = Bytes::default();
+        while bytes.get().len() < self.len() {
+            match self.piece(bytes.get().len(), chain) {
+                // It is another chain.
+                [] => return Err(AllocError),
+                piece => bytes.append(piece)?,
+            }
+        }
+        self.bytes = bytes;
+        self.portions = Default::default();
+        self.portions_size = 0;
+        Ok(())
     }
 }
 
@@ -211,6 +295,12 @@ impl Recorder {
                 self.transcript().bytes.append(vca)
             }
             Record::Message(message) => self.transcript().append(message),
+            Record::Portion {
+                message,
+                offset,
+                len,
+            } => self.transcript().append_portion(message, offset, len),
+            Record::ChainEnds(chain) => self.transcript().copy_portions(chain),
             Record::Measurements(record) => self.record.append(record),
             Record::Signature {
                 signature,
@@ -242,6 +332,11 @@ impl Chain {
         &self.bytes
     }
 
+    /// The same, for whoever keeps it.
+    pub(crate) fn shared(&self) -> &Arc<KVVec<u8>> {
+        &self.bytes
+    }
+
     /// The certificates, in DER, one after the other.
     pub(crate) fn certificates(&self) -> &[u8] {
         self.bytes().get(self.certificates..).unwrap_or_default()
@@ -251,6 +346,8 @@ impl Chain {
 /// What one attestation left.
 pub(crate) struct Evidence {
     recorder: KBox<Recorder>,
+    /// The chain that was received last.
+    received: Option<Arc<KVVec<u8>>>,
     /// The chain of the slot that was challenged.
     pub(crate) chain: Option<Arc<Chain>>,
     pub(crate) negotiated: Negotiated,
@@ -279,13 +376,15 @@ impl Evidence {
     ///
     /// If there is no memory for it.
     pub(crate) fn new(mut recorder: KBox<Recorder>, mut outcome: Outcome<'_>) -> Result<Arc<Self>> {
+        let chain = chain_of(&outcome)?;
         if let Some(version) = outcome.negotiated.version {
             recorder.challenge.prefix = combined_prefix(version, SignedFor::ChallengeAuth);
             recorder.measurements.prefix = combined_prefix(version, SignedFor::Measurements);
         }
         let mut evidence = Self {
             recorder,
-            chain: chain_of(&mut outcome)?,
+            received: outcome.chain.take(),
+            chain,
             negotiated: outcome.negotiated,
             status: outcome.status,
             info: Bytes::default(),
@@ -294,20 +393,24 @@ impl Evidence {
         Ok(Arc::new(evidence, GFP_KERNEL)?)
     }
 
-    /// M1 and the signature in CHALLENGE_AUTH.
-    pub(crate) fn challenge(&self) -> &Transcript {
-        &self.recorder.challenge
+    /// M1 and the signature in CHALLENGE_AUTH, or L1 and the signature in MEASUREMENTS.
+    pub(crate) fn transcript(&self, what: SignedFor) -> &Transcript {
+        match what {
+            SignedFor::ChallengeAuth => &self.recorder.challenge,
+            SignedFor::Measurements => &self.recorder.measurements,
+        }
     }
 
-    /// L1 and the signature in MEASUREMENTS.
-    pub(crate) fn measurements(&self) -> &Transcript {
-        &self.recorder.measurements
+    /// Messages and signature of a transcript from `offset` on, as far as they are in one piece; empty only at the end.
+    pub(crate) fn piece(&self, what: SignedFor, offset: usize) -> &[u8] {
+        let chain = self.received.as_ref().map(|chain| chain.as_slice());
+        self.transcript(what)
+            .piece(offset, chain.unwrap_or_default())
     }
 
     /// VCA.
     pub(crate) fn vca(&self) -> &[u8] {
-        let bytes = self.challenge().bytes();
-        bytes.get(..self.recorder.vca_size).unwrap_or_default()
+        self.recorder.challenge.own(0, self.recorder.vca_size)
     }
 
     /// The measurements as the device sent them; empty if there are none.
@@ -390,16 +493,16 @@ pub(crate) fn asym_field(asym: Asym) -> &'static str {
 }
 
 /// The chain, for the slot that was challenged: the one that was kept last time if it is the same.
-fn chain_of(outcome: &mut Outcome<'_>) -> Result<Option<Arc<Chain>>> {
+fn chain_of(outcome: &Outcome<'_>) -> Result<Option<Arc<Chain>>> {
     let (Some(slot @ 0..=7), Some(hash), Some(bytes)) = (
         outcome.negotiated.slot,
         outcome.negotiated.base_hash,
-        outcome.chain.take(),
+        outcome.chain.clone(),
     ) else {
         return Ok(None);
     };
     let last = outcome.last.and_then(|last| last.chain.as_ref());
-    if let Some(last) = last.filter(|last| last.slot == slot && last.bytes() == &**bytes) {
+    if let Some(last) = last.filter(|last| last.slot == slot && Arc::ptr_eq(&last.bytes, &bytes)) {
         return Ok(Some(last.clone()));
     }
     let chain = Chain {

@@ -99,7 +99,7 @@ static int spdm_evidence_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct spdm_dump *dump = (void *)cb->ctx;
 	const u8 *value;
-	size_t len, part;
+	size_t len;
 	int rc;
 
 	for (; dump->type < SPDM_EVIDENCE_END; dump->type++, dump->offset = 0) {
@@ -112,13 +112,15 @@ static int spdm_evidence_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			kfree(dump->info);
 			dump->info = NULL;
 		}
-		value = spdm_evidence_get(dump->evidence, dump->type, &len);
-		while (dump->offset < len) {
-			part = min(len - dump->offset, SPDM_EVIDENCE_PART);
-			rc = spdm_evidence_put(skb, cb, dump->type, value + dump->offset, part);
+		for (;;) {
+			value = spdm_evidence_get(dump->evidence, dump->type, dump->offset, &len);
+			if (!len)
+				break;
+			len = min(len, SPDM_EVIDENCE_PART);
+			rc = spdm_evidence_put(skb, cb, dump->type, value, len);
 			if (rc)
 				return skb->len ?: rc;
-			dump->offset += part;
+			dump->offset += len;
 		}
 	}
 	return skb->len;
@@ -186,6 +188,7 @@ static int spdm_put_signature(struct sk_buff *skb, const char *path,
 void spdm_netlink_signature(struct device *dev, const struct spdm_signature *sig)
 {
 	size_t offset = 0, part;
+	struct nlattr *attr;
 	struct sk_buff *skb;
 	u32 seq = 0;
 	char *path;
@@ -203,11 +206,14 @@ void spdm_netlink_signature(struct device *dev, const struct spdm_signature *sig
 		if (!skb)
 			break;
 		msg = genlmsg_put(skb, 0, seq, &spdm_family, NLM_F_MULTI, SPDM_CMD_SIG);
-		if (!msg || (offset == 0 && spdm_put_signature(skb, path, sig)) ||
-		    nla_put(skb, SPDM_A_SIG_TRANSCRIPT, part, sig->transcript + offset)) {
+		attr = NULL;
+		if (msg && (offset || !spdm_put_signature(skb, path, sig)))
+			attr = nla_reserve(skb, SPDM_A_SIG_TRANSCRIPT, part);
+		if (!attr) {
 			nlmsg_free(skb);
 			break;
 		}
+		spdm_evidence_read(sig->evidence, sig->type, offset, nla_data(attr), part);
 		genlmsg_end(skb, msg);
 		offset += part;
 		if (offset == sig->transcript_len &&

@@ -21,6 +21,7 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+use spdm_core::SignedFor;
 
 /// The family, registered until it is dropped.
 pub(crate) struct Family(());
@@ -70,7 +71,8 @@ unsafe extern "C" fn spdm_evidence_open(
     }
 }
 
-/// What there is of a type of evidence. Called by netlink.c.
+/// What there is of a type of evidence from `offset` on, as far as it is in one piece; nothing only at the end. Called by
+/// publish.c and netlink.c.
 ///
 /// # Safety
 ///
@@ -79,24 +81,32 @@ unsafe extern "C" fn spdm_evidence_open(
 unsafe extern "C" fn spdm_evidence_get(
     evidence: *const c_void,
     kind: u32,
+    offset: usize,
     len: *mut usize,
 ) -> *const u8 {
     // SAFETY: By the contract.
     let evidence = unsafe { &*evidence.cast::<Evidence>() };
+    let piece = |piece: &[u8]| {
+        // SAFETY: By the contract.
+        unsafe { len.write(piece.len()) };
+        piece.as_ptr()
+    };
     let value = match kind {
         slot @ 0..=7 => match &evidence.chain {
             Some(chain) if u32::from(chain.slot) == slot => chain.bytes(),
             _ => &[],
         },
         bindings::spdm_evidence_SPDM_EVIDENCE_VCA => evidence.vca(),
-        bindings::spdm_evidence_SPDM_EVIDENCE_MEASUREMENTS => evidence.measurements().bytes(),
-        bindings::spdm_evidence_SPDM_EVIDENCE_CHALLENGE => evidence.challenge().bytes(),
+        bindings::spdm_evidence_SPDM_EVIDENCE_MEASUREMENTS => {
+            return piece(evidence.piece(SignedFor::Measurements, offset));
+        }
+        bindings::spdm_evidence_SPDM_EVIDENCE_CHALLENGE => {
+            return piece(evidence.piece(SignedFor::ChallengeAuth, offset));
+        }
         bindings::spdm_evidence_SPDM_EVIDENCE_INFO => evidence.info(),
         _ => &[],
     };
-    // SAFETY: By the contract.
-    unsafe { len.write(value.len()) };
-    value.as_ptr()
+    piece(value.get(offset..).unwrap_or_default())
 }
 
 /// Gives evidence back. Called by netlink.c.

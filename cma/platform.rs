@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hashes, nonces and time for the requester.
+//! Hashes, nonces, time and memory for the requester.
 
 use crate::{
     bindings,
@@ -35,7 +35,9 @@ use spdm_core::{
         Interrupted,
         Platform,
         Unsupported, //
-    }, //
+    },
+    OutOfMemory,
+    ResponseBuffer, //
 };
 
 /// Measures time from its making.
@@ -63,6 +65,43 @@ impl Stopwatch {
     fn now_ns() -> i64 {
         // SAFETY: `ktime_get()` may be called from any context that this module runs in.
         unsafe { bindings::ktime_get() }
+    }
+}
+
+/// Memory for responses, as much as they need.
+#[derive(Default)]
+pub(crate) struct ResponseBuf(KVec<u8>);
+
+impl ResponseBuf {
+    /// Most bytes that it has.
+    ///
+    /// The largest responses that there are have an ML-DSA-87 signature and all opaque data that is allowed: 4 + 64 + 32 +
+    /// 2 + 1024 + 8 + 4627 bytes.
+    const MAX: usize = 8192;
+}
+
+impl ResponseBuffer for ResponseBuf {
+    fn max_len(&self) -> usize {
+        Self::MAX
+    }
+
+    fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        if len > self.0.len() {
+            let mut longer = KVec::from_elem(0, len, GFP_KERNEL).map_err(|_| OutOfMemory)?;
+            for (to, from) in longer.iter_mut().zip(&self.0) {
+                *to = *from;
+            }
+            self.0 = longer;
+        }
+        Ok(&mut self.0)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn release(&mut self) {
+        self.0 = KVec::new();
     }
 }
 

@@ -5,6 +5,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
+#include "netlink.h"
 #include "shim.h"
 
 #define CREATE_TRACE_POINTS
@@ -46,11 +47,32 @@ void spdm_tell(struct device *dev, struct device *parent, const struct spdm_verd
 	kobject_uevent_env(&dev->kobj, KOBJ_CHANGE, env);
 }
 
-/* A file that shows memory of somebody else. */
+/* Copy a part of evidence: @len bytes, which are there. */
+void spdm_evidence_read(const void *evidence, u32 type, size_t offset, u8 *buf, size_t len)
+{
+	const u8 *piece;
+	size_t size;
+
+	while (len) {
+		piece = spdm_evidence_get(evidence, type, offset, &size);
+		size = min(size, len);
+		if (WARN_ON_ONCE(!size)) {
+			memset(buf, 0, len);
+			return;
+		}
+		memcpy(buf, piece, size);
+		offset += size;
+		buf += size;
+		len -= size;
+	}
+}
+
+/* A file that shows memory of somebody else, or the beginning of a type of evidence. */
 struct spdm_file {
 	struct bin_attribute attr;
 	struct kobject *dir;
 	const void *data;
+	u32 type;	/* enum spdm_evidence: @data is evidence, unless it is SPDM_EVIDENCE_END */
 	size_t len;
 	char name[48];
 };
@@ -63,6 +85,13 @@ static ssize_t spdm_file_read(struct file *filp, struct kobject *kobj,
 
 	if (!file->data)
 		return -ENODATA;
+	if (file->type != SPDM_EVIDENCE_END) {
+		if (off >= file->len)
+			return 0;
+		count = min_t(size_t, count, file->len - off);
+		spdm_evidence_read(file->data, file->type, off, buf, count);
+		return count;
+	}
 	return memory_read_from_buffer(buf, count, &off, file->data, file->len);
 }
 
@@ -74,11 +103,12 @@ static ssize_t spdm_file_write(struct file *filp, struct kobject *kobj,
 }
 
 /*
- * Add the file @name to @dir; "%u_" and @number precede @name unless it is negative. If there is no @data, reading
- * fails with ENODATA. If there is @writer, the file is for writing, by spdm_nonce_store().
+ * Add the file @name to @dir; "%u_" and @number precede @name unless it is negative. @data is memory, or evidence of
+ * which the first @len bytes of a @type that is not SPDM_EVIDENCE_END are shown. If there is no @data, reading fails with
+ * ENODATA. If there is @writer, the file is for writing, by spdm_nonce_store().
  */
 struct spdm_file *spdm_file_add(struct kobject *dir, int number, const char *name,
-				const void *data, size_t len, void *writer)
+				const void *data, size_t len, u32 type, void *writer)
 {
 	struct spdm_file *file;
 	int rc;
@@ -101,6 +131,7 @@ struct spdm_file *spdm_file_add(struct kobject *dir, int number, const char *nam
 		file->attr.read = spdm_file_read;
 	file->dir = dir;
 	file->data = data;
+	file->type = type;
 	file->len = len;
 	rc = sysfs_create_bin_file(dir, &file->attr);
 	if (rc) {

@@ -8,8 +8,7 @@ use crate::{
     class::as_raw,
     evidence::{
         Chain,
-        Evidence,
-        Transcript, //
+        Evidence, //
     },
     verdict::State, //
 };
@@ -72,6 +71,23 @@ enum Owner {
     Nobody,
 }
 
+/// What a file shows.
+enum Content<'a> {
+    Bytes(&'a [u8]),
+    /// The messages of a transcript.
+    Messages(&'a Evidence, SignedFor),
+    /// Nothing: reading it fails.
+    None,
+}
+
+/// The type of evidence that a transcript is.
+fn kind(what: SignedFor) -> bindings::spdm_evidence {
+    match what {
+        SignedFor::ChallengeAuth => bindings::spdm_evidence_SPDM_EVIDENCE_CHALLENGE,
+        SignedFor::Measurements => bindings::spdm_evidence_SPDM_EVIDENCE_MEASUREMENTS,
+    }
+}
+
 /// A file in such a directory, until it is dropped.
 struct File {
     file: NonNull<bindings::spdm_file>,
@@ -82,31 +98,38 @@ struct File {
 unsafe impl Send for File {}
 
 impl File {
-    /// Adds a file with the bytes of `data`, or one whose reading fails.
+    /// Adds a file with `content`.
     ///
     /// # Safety
     ///
-    /// `owner` keeps `data` alive, or they are static. The file is dropped before the directory.
+    /// `owner` keeps `content` alive, or it is static. The file is dropped before the directory.
     unsafe fn new(
         dir: &Dir,
         number: Option<u32>,
         name: &'static CStr,
-        data: Option<&[u8]>,
+        content: Content<'_>,
         owner: Owner,
     ) -> Option<Self> {
         let number = number.and_then(|number| c_int::try_from(number).ok());
-        let (start, len) = match data {
-            Some(data) => (data.as_ptr(), data.len()),
-            None => (core::ptr::null(), 0),
+        let memory = bindings::spdm_evidence_SPDM_EVIDENCE_END;
+        let (data, len, kind) = match content {
+            Content::Bytes(bytes) => (bytes.as_ptr().cast::<c_void>(), bytes.len(), memory),
+            Content::Messages(evidence, what) => (
+                core::ptr::from_ref(evidence).cast(),
+                evidence.transcript(what).signature_offset(),
+                kind(what),
+            ),
+            Content::None => (core::ptr::null(), 0, memory),
         };
-        // SAFETY: The directory is there; `data` stays until the file is removed, by the contract.
+        // SAFETY: The directory is there; what `data` points to stays until the file is removed, by the contract.
         let file = unsafe {
             bindings::spdm_file_add(
                 dir.0.as_ptr(),
                 number.unwrap_or(-1),
                 name.as_char_ptr(),
-                start.cast(),
+                data,
                 len,
+                kind,
                 core::ptr::null_mut(),
             )
         };
@@ -127,6 +150,7 @@ impl File {
                 c"next_requester_nonce".as_char_ptr(),
                 core::ptr::null(),
                 0,
+                bindings::spdm_evidence_SPDM_EVIDENCE_END,
                 core::ptr::from_ref(attester).cast_mut().cast::<c_void>(),
             )
         };
@@ -202,12 +226,9 @@ impl Files {
     /// Shows what an attestation left.
     pub(crate) fn publish(&mut self, evidence: &Arc<Evidence>) {
         self.show_certificates(evidence);
-        for (what, transcript) in [
-            (SignedFor::ChallengeAuth, evidence.challenge()),
-            (SignedFor::Measurements, evidence.measurements()),
-        ] {
-            if !transcript.signature().is_empty() {
-                self.show_signature(evidence, what, transcript);
+        for what in [SignedFor::ChallengeAuth, SignedFor::Measurements] {
+            if !evidence.transcript(what).signature().is_empty() {
+                self.show_signature(evidence, what);
             }
         }
     }
@@ -244,33 +265,29 @@ impl Files {
             // The name is free before it is given again.
             *shown = None;
             // SAFETY: The chain's owner goes with the file; the rest is static. Files are dropped before the directory.
-            let add = |data, owner| unsafe { File::new(dir, None, name, data, owner) };
+            let add = |content, owner| unsafe { File::new(dir, None, name, content, owner) };
             *shown = match chain {
                 Some(chain) => {
                     let owner = Owner::Chain(chain.clone());
-                    add(Some(chain.certificates()), owner).map(Slot::Chain)
+                    add(Content::Bytes(chain.certificates()), owner).map(Slot::Chain)
                 }
                 None if there(negotiated.provisioned_slots) => {
-                    add(None, Owner::Nobody).map(Slot::NotFetched)
+                    add(Content::None, Owner::Nobody).map(Slot::NotFetched)
                 }
                 None if there(negotiated.supported_slots) => {
-                    add(Some(b""), Owner::Nobody).map(Slot::Empty)
+                    add(Content::Bytes(b""), Owner::Nobody).map(Slot::Empty)
                 }
                 None => None,
             };
         }
     }
 
-    fn show_signature(
-        &mut self,
-        evidence: &Arc<Evidence>,
-        what: SignedFor,
-        transcript: &Transcript,
-    ) {
+    fn show_signature(&mut self, evidence: &Arc<Evidence>, what: SignedFor) {
+        let transcript = evidence.transcript(what);
         let number = self.next;
         // Numbers are not used again.
         self.next = number.wrapping_add(1) & 0x7fff_ffff;
-        let size = transcript.bytes().len();
+        let size = transcript.len();
         let kept = || self.signatures.iter().flatten();
         let mut all = kept().fold(size, |all, kept| all.saturating_add(kept.size));
 
@@ -290,23 +307,24 @@ impl Files {
         }
 
         let dir = &self.signatures_dir;
-        let add = |name, data| {
-            // SAFETY: The data is the evidence's, or static. Files are dropped before the directory.
+        let add_content = |name, content| {
+            // SAFETY: The content is the evidence's, or static. Files are dropped before the directory.
             unsafe {
                 File::new(
                     dir,
                     Some(number),
                     name,
-                    Some(data),
+                    content,
                     Owner::Evidence(evidence.clone()),
                 )
             }
         };
+        let add = |name, bytes| add_content(name, Content::Bytes(bytes));
         let hash = evidence.negotiated.base_hash.map_or("", BaseHash::name);
         let chain = evidence.chain.as_ref();
         let files = [
             add(c"signature", transcript.signature()),
-            add(c"transcript", transcript.messages()),
+            add_content(c"transcript", Content::Messages(evidence, what)),
             add(
                 c"requester_nonce",
                 transcript.nonce(transcript.requester_nonce_offset()),
@@ -347,10 +365,11 @@ impl Files {
 /// Tells listeners of the signatures that an attestation received. `parent` is the device that it is about.
 pub(crate) fn tell_signatures(parent: &Device, evidence: &Evidence) {
     let negotiated = &evidence.negotiated;
-    for (code, transcript) in [
-        (0x03, evidence.challenge()),
-        (0x60, evidence.measurements()),
+    for (code, what) in [
+        (0x03, SignedFor::ChallengeAuth),
+        (0x60, SignedFor::Measurements),
     ] {
+        let transcript = evidence.transcript(what);
         if transcript.signature().is_empty() {
             continue;
         }
@@ -365,8 +384,9 @@ pub(crate) fn tell_signatures(parent: &Device, evidence: &Evidence) {
             prefix: transcript
                 .prefix()
                 .map_or(core::ptr::null(), |prefix| prefix.as_ptr()),
-            transcript: transcript.bytes().as_ptr(),
-            transcript_len: transcript.bytes().len(),
+            evidence: core::ptr::from_ref(evidence).cast(),
+            type_: kind(what),
+            transcript_len: transcript.len(),
         };
         // SAFETY: The device is valid, and so are the pointers in `signature` for as long as this runs.
         unsafe { bindings::spdm_netlink_signature(as_raw(parent), &raw const signature) };

@@ -89,7 +89,8 @@ struct spdm_signature {
 	u32 requester_nonce_offset;
 	u32 responder_nonce_offset;
 	const u8 *prefix;		/* 100 bytes, or NULL */
-	const u8 *transcript;
+	const void *evidence;
+	u32 type;			/* enum spdm_evidence: its transcript in the evidence */
 	size_t transcript_len;		/* with the signature */
 };
 
@@ -147,8 +148,9 @@ void spdm_netlink_verdict(struct device *dev, struct device *parent,
 void spdm_trace_message(struct device *dev, bool response, const u8 *data, size_t len);
 void spdm_ima_measure(struct device *dev, const u8 *data, size_t len);
 void spdm_tell(struct device *dev, struct device *parent, const struct spdm_verdict *verdict);
+void spdm_evidence_read(const void *evidence, u32 type, size_t offset, u8 *buf, size_t len);
 struct spdm_file *spdm_file_add(struct kobject *dir, int number, const char *name,
-				const void *data, size_t len, void *writer);
+				const void *data, size_t len, u32 type, void *writer);
 void spdm_file_remove(struct spdm_file *file);
 struct kobject *spdm_dir_add(struct device *dev, const char *name);
 void spdm_dir_remove(struct kobject *dir);
@@ -165,7 +167,7 @@ ssize_t spdm_class_write(struct device *dev, enum spdm_attribute attribute, cons
 			 loff_t off, size_t count);
 ssize_t spdm_nonce_store(void *attester, const char *buf, loff_t off, size_t count);
 void *spdm_evidence_open(const char *name, const u8 *nonce, struct device **parent);
-const u8 *spdm_evidence_get(const void *evidence, u32 type, size_t *len);
+const u8 *spdm_evidence_get(const void *evidence, u32 type, size_t offset, size_t *len);
 void spdm_evidence_close(void *evidence);
 int spdm_pci_authenticate(struct device *dev);
 void spdm_tsm_changed(void);

@@ -33,12 +33,16 @@ impl ChainBuf {
         Self(Memory::None)
     }
 
-    /// The chain, if there is one, for whoever keeps it. Allocates nothing.
-    pub(crate) fn share(&mut self) -> Option<Arc<KVVec<u8>>> {
-        let chain = match core::mem::replace(&mut self.0, Memory::None) {
+    /// The chain, if there is one, for whoever keeps it: `known` in its place, if that is the same. Allocates nothing.
+    pub(crate) fn share(&mut self, known: Option<&Arc<KVVec<u8>>>) -> Option<Arc<KVVec<u8>>> {
+        let chain: Arc<KVVec<u8>> = match core::mem::replace(&mut self.0, Memory::None) {
             Memory::None => return None,
             Memory::Own(chain) => chain.into(),
             Memory::Shared(chain) => chain,
+        };
+        let chain = match known {
+            Some(known) if ***known == **chain => known.clone(),
+            _ => chain,
         };
         self.0 = Memory::Shared(chain.clone());
         Some(chain)

@@ -104,6 +104,11 @@ impl GetCertificate {
         }
     }
 
+    /// The slot that is asked.
+    pub(crate) const fn slot(&self) -> u8 {
+        self.access.slot
+    }
+
     /// Checks Param1 and Param2 of the response.
     fn check_attributes(&self, header: &Header) -> Result<(), Reason> {
         if header.param1 & SLOT_ID != self.access.slot {

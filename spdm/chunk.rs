@@ -38,8 +38,13 @@ const OVERHEAD: usize = HEAD_SIZE + LARGE_MESSAGE_SIZE;
 /// Largest message in bytes that can be put together in a buffer of `len` bytes, where each chunk is received at the
 /// end of those before it, at an address of the transport's alignment.
 pub(crate) fn max_message_size(len: usize, alignment: usize) -> usize {
+    len.saturating_sub(besides_message(alignment))
+}
+
+/// Most bytes that such a buffer has besides the message: those of the last chunk's frame, a gap before that, and padding.
+fn besides_message(alignment: usize) -> usize {
     let gap_and_padding = alignment.saturating_sub(1).saturating_mul(2);
-    len.saturating_sub(OVERHEAD).saturating_sub(gap_and_padding)
+    OVERHEAD.saturating_add(gap_and_padding)
 }
 
 /// Which message is transferred, and the number of the next chunk.
@@ -174,6 +179,15 @@ impl LargeResponse {
     /// Bytes of the response that have come.
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Size in bytes of the buffer that it can be put together in, once that is known. It has been checked.
+    pub(crate) fn buffer_size(&self, alignment: usize) -> Option<usize> {
+        if self.sequence.is_first() {
+            None
+        } else {
+            Some(self.total.saturating_add(besides_message(alignment)))
+        }
     }
 
     /// Whether all of it is there.

@@ -37,6 +37,18 @@ pub enum Record<'a> {
     },
     /// A message of the transcript that was begun last, without its signature.
     Message(&'a [u8]),
+    /// A message of the transcript that was begun last: CERTIFICATE. Its last `len` bytes are in the
+    /// [`ChainBuffer`](crate::ChainBuffer), too, from `offset` on, and stay there until [`Record::ChainEnds`].
+    Portion {
+        /// The message.
+        message: &'a [u8],
+        /// Where the portion is in the chain; zero begins a chain.
+        offset: usize,
+        /// Length of the portion.
+        len: usize,
+    },
+    /// The chain whose portions were recorded, before there is room for another. It may be one of before the transcript.
+    ChainEnds(&'a [u8]),
     /// Measurement blocks that the last message has ([`measurements`](crate::measurements)).
     Measurements(&'a [u8]),
     /// The signature of the transcript. There is no more of it.

@@ -5,6 +5,7 @@
 use zerocopy::IntoBytes as _;
 
 use crate::{
+    buffer::ResponseBuffer,
     capabilities::{Capabilities, MIN_DATA_TRANSFER_SIZE, SUPPORTED_ALGORITHMS},
     chunk::{max_message_size, LargeRequest, LargeResponse, Limits},
     error::{Error, Reason},
@@ -25,6 +26,10 @@ const ST1_US: u64 = 100_000;
 const MAX_BUSY: usize = 10;
 /// How long in microseconds to wait when the responder is busy: first, and at most.
 const BUSY_DELAY_US: core::ops::RangeInclusive<u64> = 10_000..=1_000_000;
+
+/// Bytes that there is room for besides the largest response that is right: for CHUNK_SEND_ACK around it, for padding, and
+/// for what shows what is wrong with one that is longer.
+const SLACK: usize = 512;
 
 /// The way to a responder, and how far time has gone.
 pub(crate) struct Link<'a, T, P> {
@@ -55,6 +60,8 @@ struct Outgoing<'a> {
     code: RequestCode,
     response: u8,
     timing: Timing,
+    /// Bytes that there has to be room for.
+    room: usize,
     /// Whether the response may be a large one, to be fetched in chunks.
     large_response: bool,
 }
@@ -99,8 +106,8 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     }
 
     /// Largest response in bytes that is received into `buffer` in chunks: this requester's MaxSPDMmsgSize.
-    pub(crate) fn max_message_size(&self, buffer: &[u8]) -> usize {
-        max_message_size(buffer.len(), self.transport.alignment())
+    pub(crate) fn max_message_size(&self, buffer: &dyn ResponseBuffer) -> usize {
+        max_message_size(buffer.max_len(), self.transport.alignment())
     }
 
     /// Largest response in bytes that is received at once.
@@ -139,19 +146,37 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     pub(crate) fn exchange<'b, R: Request, Tr: Transcript>(
         &mut self,
         request: &R,
-        buffer: &'b mut [u8],
+        buffer: &'b mut dyn ResponseBuffer,
         transcript: &mut Tr,
     ) -> Result<R::Response<'b>, Error> {
+        let (response, message) = self.exchange_unrecorded(request, buffer, transcript)?;
+        if Tr::RECORDED {
+            self.platform.record(Record::Message(request.as_bytes()));
+            self.platform.record(Record::Message(message));
+        }
+        Ok(response)
+    }
+
+    /// The same, but that neither is recorded as evidence. Returns the response as it came, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::exchange`].
+    // As above.
+    #[inline(never)]
+    pub(crate) fn exchange_unrecorded<'b, R: Request, Tr: Transcript>(
+        &mut self,
+        request: &R,
+        buffer: &'b mut dyn ResponseBuffer,
+        transcript: &mut Tr,
+    ) -> Result<(R::Response<'b>, &'b [u8]), Error> {
         self.fetch(&self.outgoing(request), buffer)
             .and_then(|Received { len, alignment }| {
-                let (response, message) = accept(request, received(buffer, len)?, alignment)?;
+                let received = received(buffer.get(), len)?;
+                let (response, message) = accept(request, received, alignment)?;
                 transcript.append(request.as_bytes())?;
                 transcript.append(message)?;
-                if Tr::RECORDED {
-                    self.platform.record(Record::Message(request.as_bytes()));
-                    self.platform.record(Record::Message(message));
-                }
-                Ok(response)
+                Ok((response, message))
             })
             .map_err(|reason| Error::new(reason, R::CODE))
     }
@@ -168,6 +193,10 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
             code: R::CODE,
             response: R::RESPONSE.as_byte(),
             timing: R::TIMING,
+            room: request
+                .max_response()
+                .saturating_add(SLACK)
+                .min(self.data_transfer_size),
             large_response: match R::CODE {
                 RequestCode::GetVersion => false,
                 // Whether the responder can do so is what this response says.
@@ -180,17 +209,24 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
     /// Sends a request, in chunks if it has to be, and receives its response, in chunks if it has to be.
     // Not inlined: what it needs of the stack is given back before signatures are verified.
     #[inline(never)]
-    fn fetch(&mut self, request: &Outgoing<'_>, buffer: &mut [u8]) -> Result<Received, Reason> {
+    fn fetch(
+        &mut self,
+        request: &Outgoing<'_>,
+        buffer: &mut dyn ResponseBuffer,
+    ) -> Result<Received, Reason> {
+        if buffer.get().len() < request.room {
+            // Rather than keep what came before.
+            buffer.release();
+        }
+        let room = reserve(buffer, request.room)?;
         let mut least = MIN_DATA_TRANSFER_SIZE as usize;
         let answer = if self.is_large(request) {
             // Its response has to fit into a CHUNK_SEND_ACK.
             least = least.saturating_sub(LargeRequest::ack_size(request.version));
-            self.round_trips(request, buffer, |link, buffer| {
-                link.send_chunks(request, buffer)
-            })?
+            self.round_trips(request, room, |link, room| link.send_chunks(request, room))?
         } else {
-            self.round_trips(request, buffer, |link, buffer| {
-                link.send(request, buffer).map(Answer::Response)
+            self.round_trips(request, room, |link, room| {
+                link.send(request, room).map(Answer::Response)
             })?
         };
         match answer {
@@ -290,7 +326,7 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         request: &Outgoing<'_>,
         handle: u8,
         least: usize,
-        buffer: &mut [u8],
+        buffer: &mut dyn ResponseBuffer,
     ) -> Result<Received, Reason> {
         let alignment = self.transport.alignment();
         let limits = Limits {
@@ -309,6 +345,9 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
             };
             // Transports are given addresses of their alignment.
             let gap = large.len().wrapping_neg() & alignment.saturating_sub(1);
+            // The first chunk tells how much there is to come.
+            let len = large.buffer_size(alignment);
+            let buffer = reserve(buffer, len.unwrap_or(self.data_transfer_size))?;
             let room = buffer.get_mut(large.len()..).ok_or(Reason::Internal)?;
             let frame_room = room.get_mut(gap..).ok_or(Reason::Internal)?;
             let answer = self.round_trips(&frame, frame_room, |link, room| {
@@ -322,7 +361,7 @@ impl<'a, T: Transport, P: Platform> Link<'a, T, P> {
         }
         // It is a whole message, without padding, and not another word about one.
         let len = large.len();
-        match look_at(request, received(buffer, len)?, 1)? {
+        match look_at(request, received(buffer.get(), len)?, 1)? {
             None => Ok(Received { len, alignment: 1 }),
             Some(_) => Err(Reason::LargeResponseIllegal),
         }
@@ -448,6 +487,11 @@ fn busy_delays_us() -> impl Iterator<Item = u64> {
     let (first, most) = BUSY_DELAY_US.into_inner();
     core::iter::successors(Some(first), move |us| Some(us.saturating_mul(2).min(most)))
         .take(MAX_BUSY)
+}
+
+/// Has room made for `len` bytes.
+fn reserve(buffer: &mut dyn ResponseBuffer, len: usize) -> Result<&mut [u8], Reason> {
+    buffer.reserve(len).map_err(|_| Reason::OutOfMemory)
 }
 
 /// What the transport received.
@@ -782,7 +826,7 @@ mod tests {
     each_version!(trailing_bytes);
     fn trailing_bytes(version: Version) {
         for (code, name) in REQUESTS {
-            for extra in [vec![0; 4], vec![0; 2000], vec![1; 4]] {
+            for extra in [vec![0; 4], vec![0; 500], vec![1; 4]] {
                 fails(
                     Bench::new(version).tamper(code, move |response| response.extend(&extra)),
                     "trailing-bytes",

@@ -138,6 +138,11 @@ pub(crate) trait Request {
         body: &mut Reader<'a>,
     ) -> Result<Self::Response<'a>, Reason>;
 
+    /// Size in bytes of the largest response that is right, where it is far below what may be received at once.
+    fn max_response(&self) -> usize {
+        usize::MAX
+    }
+
     /// Size in bytes of the signature that ends the response. It is not part of the transcript.
     fn signature_size(&self) -> usize {
         0

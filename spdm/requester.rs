@@ -7,6 +7,7 @@
 
 use crate::{
     algorithms::{Asym, BaseHash},
+    buffer::ResponseBuffer,
     capabilities::{Capabilities, GetCapabilities, MIN_DATA_TRANSFER_SIZE},
     certificate::{split_chain, Access, GetCertificate, Portion},
     challenge::{Challenge, CONTEXT_SIZE, NONCE_SIZE},
@@ -17,7 +18,7 @@ use crate::{
     exchange::Link,
     kept::{may_have_forgotten, says_so, Kept, Session},
     measurements::{GetMeasurements, MeasurementStatus, Operation},
-    message::{copy, RequestCode},
+    message::{copy, Request as _, RequestCode},
     negotiation::{Algorithms, NegotiateAlgorithms, Offer},
     platform::{Hash, Platform},
     report::{Config, Negotiated, Preference, Report},
@@ -71,9 +72,9 @@ pub struct Requester<'a, T, P: Platform, K> {
     pub transport: &'a mut T,
     /// Hashes, nonces and time.
     pub platform: &'a mut P,
-    /// Where responses are received. The size of the largest message that can be put together in it becomes
+    /// Where responses are received. The size of the largest message that could be put together in it becomes
     /// MaxSPDMmsgSize, and that or the transport's, if it is smaller, DataTransferSize: at least 42 bytes.
-    pub buffer: &'a mut [u8],
+    pub buffer: &'a mut dyn ResponseBuffer,
     /// Other memory, and what the last attestation of this responder left.
     pub workspace: &'a mut Workspace<P::Hash, K>,
     /// Limits.
@@ -129,9 +130,12 @@ impl<T: Transport, P: Platform, K: Clone> Requester<'_, T, P, K> {
 }
 
 /// Size in bytes of the largest response that is received into `buffer` at once.
-fn data_transfer_size(buffer: &[u8], transport: &impl Transport) -> Result<usize, Reason> {
+fn data_transfer_size(
+    buffer: &dyn ResponseBuffer,
+    transport: &impl Transport,
+) -> Result<usize, Reason> {
     let alignment = transport.alignment();
-    let len = max_message_size(buffer.len(), alignment).min(transport.max_message_size());
+    let len = max_message_size(buffer.max_len(), alignment).min(transport.max_message_size());
     // A response of this size must fit with its padding.
     let len = len & !alignment.saturating_sub(1);
     match u32::try_from(len) {
@@ -148,7 +152,7 @@ fn message_size(size: usize) -> u32 {
 /// What all states share.
 struct Connection<'a, T, P: Platform, K> {
     link: Link<'a, T, P>,
-    buffer: &'a mut [u8],
+    buffer: &'a mut dyn ResponseBuffer,
     workspace: &'a mut Workspace<P::Hash, K>,
     config: Config,
     /// That of `config`, or the one kind that is left.
@@ -364,9 +368,9 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterVersion<'c, 'a, T, P, K> 
         let request = GetCapabilities::new(
             self.version,
             message_size(link.data_transfer_size()),
-            message_size(link.max_message_size(buffer)),
+            message_size(link.max_message_size(*buffer)),
         );
-        let capabilities: Capabilities = link.exchange(&request, buffer, &mut workspace.vca)?;
+        let capabilities: Capabilities = link.exchange(&request, *buffer, &mut workspace.vca)?;
         report.negotiated.capabilities = Some(capabilities);
         capabilities
             .allow_attestation()
@@ -407,7 +411,7 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterCapabilities<'c, 'a, T, P
         )
         .map_err(fail)?;
         let request = NegotiateAlgorithms::new(self.version, offer);
-        let algorithms = link.exchange(&request, buffer, &mut workspace.vca)?;
+        let algorithms = link.exchange(&request, *buffer, &mut workspace.vca)?;
         report.negotiated.base_hash = Some(algorithms.base_hash);
         report.negotiated.asym = Some(algorithms.asym);
         // Nothing is sent any more that comes before this in a transcript.
@@ -471,7 +475,7 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterAlgorithms<'c, 'a, T, P, 
         } = self.session;
         let base_hash = algorithms.base_hash;
         let request = GetDigests::new(version, base_hash, algorithms.multi_key);
-        let digests = link.exchange(&request, buffer, &mut workspace.running)?;
+        let digests = link.exchange(&request, *buffer, &mut workspace.running)?;
         report.negotiated.supported_slots = digests.supported;
         report.negotiated.provisioned_slots = digests.provisioned;
         let (provisioned, keys) = (digests.provisioned, digests.keys);
@@ -602,6 +606,8 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> 
             return Err(bad_slot(SlotError::KeyUsage));
         }
         self.get_certificate(slot, chain)?;
+        // While signatures are verified, nothing is received.
+        self.connection.buffer.release();
         let chain = chain.get();
         let Session {
             version,
@@ -637,65 +643,89 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> 
                 && self.session.capabilities.large_chains(),
             model: self.keys.and_then(|keys| keys.model(slot)),
         };
-        let data_transfer_size = self.connection.link.data_transfer_size();
-        let largest = data_transfer_size.saturating_sub(access.certificate_size());
-        let largest = message_size(largest).min(access.max_chain());
-
-        let first = self.get_portion(access, 0, largest)?;
-        let total = first.len_to_end();
-        if total > access.max_chain() {
-            return Err(Reason::Slot {
-                slot,
-                error: SlotError::TooLarge,
-            });
-        }
-        let len = usize::try_from(total).map_err(|_| Reason::OutOfMemory)?;
-        let room = chain.reserve(len).map_err(|_| Reason::OutOfMemory)?;
-        let mut room = fill(room, first.bytes)?;
-
-        while !room.is_empty() {
-            let left = message_size(room.len());
-            let offset = total.checked_sub(left).ok_or(Reason::Internal)?;
-            let portion = self.get_portion(access, offset, left.min(largest))?;
-            if portion.len_to_end() != left {
-                return Err(Reason::ChainLengthChanged);
-            }
-            room = fill(room, portion.bytes)?;
-        }
-        Ok(())
-    }
-
-    fn get_portion(
-        &mut self,
-        access: Access,
-        offset: u32,
-        length: u32,
-    ) -> Result<Portion<'_>, Reason> {
-        let slot = access.slot;
-        let request = GetCertificate::new(access, offset, length);
         let Connection {
             link,
             buffer,
             workspace,
             ..
         } = &mut *self.connection;
-        link.exchange(&request, buffer, &mut workspace.running)
-            .map_err(|error| match error.reason() {
-                Reason::ErrorResponse(code) => Reason::Slot {
-                    slot,
-                    error: SlotError::ErrorResponse(code),
-                },
-                reason => reason,
-            })
+        let running = &mut workspace.running;
+        let largest = link
+            .data_transfer_size()
+            .saturating_sub(access.certificate_size());
+        let largest = message_size(largest).min(access.max_chain());
+
+        let first = get_portion(
+            link,
+            *buffer,
+            running,
+            GetCertificate::new(access, 0, largest),
+        )?;
+        let total = first.0.len_to_end();
+        if total > access.max_chain() {
+            // It is part of what is signed nevertheless.
+            link.platform.record(Record::Message(first.1));
+            return Err(Reason::Slot {
+                slot,
+                error: SlotError::TooLarge,
+            });
+        }
+        let len = usize::try_from(total).map_err(|_| Reason::OutOfMemory)?;
+        link.platform.record(Record::ChainEnds(chain.get()));
+        let room = chain.reserve(len).map_err(|_| Reason::OutOfMemory)?;
+        let mut room = place(link, room, 0, &first)?;
+
+        while !room.is_empty() {
+            let left = message_size(room.len());
+            let offset = total.checked_sub(left).ok_or(Reason::Internal)?;
+            let request = GetCertificate::new(access, offset, left.min(largest));
+            let portion = get_portion(link, *buffer, running, request)?;
+            if portion.0.len_to_end() != left {
+                return Err(Reason::ChainLengthChanged);
+            }
+            room = place(link, room, len.saturating_sub(room.len()), &portion)?;
+        }
+        Ok(())
     }
 }
 
-/// Writes `bytes` to the beginning of `room` and returns the rest of it.
-fn fill<'r>(room: &'r mut [u8], bytes: &[u8]) -> Result<&'r mut [u8], Reason> {
-    let (now, later) = room
-        .split_at_mut_checked(bytes.len())
-        .ok_or(Reason::Internal)?;
-    copy(now, bytes)?;
+/// Makes one GET_CERTIFICATE. Returns the portion, and the message that it came in, which is yet to be recorded.
+fn get_portion<'b, T: Transport, P: Platform>(
+    link: &mut Link<'_, T, P>,
+    buffer: &'b mut dyn ResponseBuffer,
+    running: &mut Running<P::Hash>,
+    request: GetCertificate,
+) -> Result<(Portion<'b>, &'b [u8]), Reason> {
+    let slot = request.slot();
+    let response = link
+        .exchange_unrecorded(&request, buffer, running)
+        .map_err(|error| match error.reason() {
+            Reason::ErrorResponse(code) => Reason::Slot {
+                slot,
+                error: SlotError::ErrorResponse(code),
+            },
+            reason => reason,
+        })?;
+    link.platform.record(Record::Message(request.as_bytes()));
+    Ok(response)
+}
+
+/// Copies a portion to the beginning of `room`, which begins at `offset` of the chain, and records it. Returns the rest of
+/// `room`.
+fn place<'r, T, P: Platform>(
+    link: &mut Link<'_, T, P>,
+    room: &'r mut [u8],
+    offset: usize,
+    (portion, message): &(Portion<'_>, &[u8]),
+) -> Result<&'r mut [u8], Reason> {
+    let len = portion.bytes.len();
+    let (now, later) = room.split_at_mut_checked(len).ok_or(Reason::Internal)?;
+    copy(now, portion.bytes)?;
+    link.platform.record(Record::Portion {
+        message,
+        offset,
+        len,
+    });
     Ok(later)
 }
 
@@ -796,7 +826,7 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             requester_nonce(link.platform, SignedFor::ChallengeAuth),
             requester_context(link.platform),
         );
-        let response = link.exchange(&request, buffer, &mut workspace.running)?;
+        let response = link.exchange(&request, *buffer, &mut workspace.running)?;
         if response.cert_chain_hash != self.chain.digest().as_bytes() {
             return Err(fail(Reason::CertChainHashMismatch));
         }
@@ -987,7 +1017,7 @@ impl<T: Transport, P: Platform, K: Clone> AfterCertificate<'_, '_, T, P, K> {
             requester_context(link.platform),
         );
         let response = link
-            .exchange(&request, buffer, &mut workspace.running)
+            .exchange(&request, *buffer, &mut workspace.running)
             .map_err(|error| error.reason())?;
         link.platform.record(Record::Measurements(response.record));
         if sign {

@@ -21,6 +21,7 @@
 extern crate std;
 
 pub mod algorithms;
+pub mod buffer;
 pub mod capabilities;
 pub mod error;
 pub mod evidence;
@@ -51,6 +52,7 @@ pub use crate::{
     algorithms::{
         Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms, SupportedAlgorithms,
     },
+    buffer::ResponseBuffer,
     capabilities::Capabilities,
     error::{Error, ErrorCode, Reason, SlotError},
     evidence::{Record, SignedFor},

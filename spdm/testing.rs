@@ -19,6 +19,7 @@ use sha2::Digest as _;
 
 use crate::{
     algorithms::{Asym, BaseAsym, BaseAsyms, BaseHash, BaseHashes, PqcAsym, PqcAsyms},
+    buffer::ResponseBuffer,
     error::Error,
     evidence::{Record, SignedFor},
     platform::{Digest, Hash, Interrupted, Platform, Unsupported},
@@ -174,6 +175,8 @@ pub(crate) struct Evidence {
     pub(crate) transcripts: [Vec<u8>; 2],
     pub(crate) signatures: [Option<(Vec<u8>, usize, bool)>; 2],
     pub(crate) measurements: Vec<u8>,
+    // The chain whose portions were recorded last.
+    chain: Vec<u8>,
     which: usize,
     last: usize,
 }
@@ -189,6 +192,20 @@ impl Evidence {
                 self.transcripts[self.which] = vca.to_vec();
                 self.signatures[self.which] = None;
                 self.measurements.clear();
+                self.chain.clear();
+            }
+            Record::Portion {
+                message,
+                offset,
+                len,
+            } => {
+                assert_eq!(self.chain.len(), offset);
+                self.chain.extend(&message[message.len() - len..]);
+                self.record(Record::Message(message));
+            }
+            Record::ChainEnds(chain) => {
+                assert!(chain.starts_with(&self.chain));
+                self.chain.clear();
             }
             Record::Message(message) => {
                 self.last = self.transcripts[self.which].len();
@@ -1038,6 +1055,34 @@ impl ChainBuffer for TestChainBuffer {
     }
 }
 
+/// Memory for responses, never longer than what was asked for.
+struct TestResponseBuffer {
+    limit: usize,
+    bytes: Vec<u8>,
+}
+
+impl ResponseBuffer for TestResponseBuffer {
+    fn max_len(&self) -> usize {
+        self.limit
+    }
+
+    fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        assert!(len <= self.limit);
+        if len > self.bytes.len() {
+            self.bytes.resize(len, 0xdd);
+        }
+        Ok(&mut self.bytes)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn release(&mut self) {
+        self.bytes = Vec::new();
+    }
+}
+
 /// Everything an attestation needs. It succeeds unless something is changed.
 pub(crate) struct Bench {
     version: Version,
@@ -1173,7 +1218,10 @@ impl Bench {
 
     /// Attests.
     pub(crate) fn attest(&mut self) -> Result<Authenticated<Vec<u8>>, Error> {
-        let mut buffer = vec![0xdd; self.buffer_size];
+        let mut buffer = TestResponseBuffer {
+            limit: self.buffer_size,
+            bytes: Vec::new(),
+        };
         let mut transport = TestTransport {
             clock: self.platform.clock.clone(),
             responder: &mut self.responder,
@@ -1185,14 +1233,17 @@ impl Bench {
             retries: self.retries,
             latency_us: self.latency_us,
         };
-        Requester {
+        let result = Requester {
             transport: &mut transport,
             platform: &mut self.platform,
             buffer: &mut buffer,
             workspace: &mut self.workspace,
             config: self.config,
         }
-        .attest(&mut self.anchor, &mut self.chain, &mut self.report)
+        .attest(&mut self.anchor, &mut self.chain, &mut self.report);
+        let recorded = &self.platform.evidence.chain;
+        assert!(result.is_err() || recorded.is_empty() || *recorded == self.chain.bytes);
+        result
     }
 
     /// Codes of the requests that an attestation makes, which succeeds.

@@ -75,7 +75,7 @@ read_fails() {
 }
 
 ktap_print_header
-ktap_set_plan 79
+ktap_set_plan 89
 start_spdm ecdsa-p384
 whole_attestations
 
@@ -223,6 +223,23 @@ for version in 1.0 1.1 1.2 1.3 1.4; do
 done
 ktap_test_result 'with measurements' says 'measurement   2 mutable-firmware digest '
 echo "# $(size /run/evidence) bytes of evidence"
+
+# has_transcript: what sysfs shows of the last challenge is in the evidence, read in one go and byte by byte.
+has_transcript() {
+	newest=$(newest challenge_auth)
+	dd if="$signatures/${newest}_transcript" of=/run/bytes bs=1 2>/run/error
+	cmp "$signatures/${newest}_transcript" /run/bytes || return
+	case $(hex /run/evidence) in *"$(hex /run/bytes)"*) ;; *) return 1 ;; esac
+}
+
+# The kernel has one copy of a chain in few portions, and of one that was refused, or of the rest, another.
+for words in slot0=len5 'slot0=len5 portion=800' 'slot0=len5 portion=200' 'slot0=untrusted slot1=ok' \
+	'slot0=untrusted slot1=len5 portion=200'; do
+	configure 0 "flags=6 $words"
+	runs 0 evidence $drive --nonce "$nonce" -o /run/evidence
+	ktap_test_result "$words: evidence is verified" runs 0 verify /run/evidence --root $root --nonce "$nonce"
+	ktap_test_result 'and is what sysfs shows' has_transcript
+done
 # Neither the chain nor, with CACHE_CAP, what was negotiated is sent again.
 configure 0 flags=0x17
 echo Y >/sys/module/spdm/parameters/cache

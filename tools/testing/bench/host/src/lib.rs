@@ -437,7 +437,7 @@ impl Player {
         let _ = Requester {
             transport: &mut Wire(respond),
             platform: &mut Surroundings(source),
-            buffer: &mut self.buffer,
+            buffer: &mut self.buffer.as_mut_slice(),
             workspace: &mut self.workspace,
             config: self.config,
         }

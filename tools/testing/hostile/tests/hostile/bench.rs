@@ -7,8 +7,9 @@ use openssl::pkey::{PKey, Public};
 use openssl::sha::sha256;
 use openssl::x509::X509;
 use spdm_core::{
-    BaseAsym, BaseAsyms, BaseHash, BaseHashes, ChainBuffer, Config, Interrupted, Platform, PqcAsym,
-    PqcAsyms, Report, Requester, Transport, TransportError, Unsupported, Workspace,
+    BaseAsym, BaseAsyms, BaseHash, BaseHashes, ChainBuffer, Config, Interrupted, OutOfMemory,
+    Platform, PqcAsym, PqcAsyms, Report, Requester, ResponseBuffer, Transport, TransportError,
+    Unsupported, Workspace,
 };
 use spdm_responder::algorithm::Asym;
 use spdm_responder::config;
@@ -233,13 +234,48 @@ impl Outcome {
     }
 }
 
+/// Memory for responses that is as long as the requester wants it, up to a limit.
+struct Buffer {
+    limit: usize,
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    fn new(limit: usize) -> Self {
+        let bytes = Vec::new();
+        Buffer { limit, bytes }
+    }
+}
+
+impl ResponseBuffer for Buffer {
+    fn max_len(&self) -> usize {
+        self.limit
+    }
+
+    fn reserve(&mut self, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        assert!(len <= self.limit, "{len} bytes are too many");
+        if len > self.bytes.len() {
+            self.bytes.resize(len, 0);
+        }
+        Ok(&mut self.bytes)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn release(&mut self) {
+        self.bytes.clear();
+    }
+}
+
 /// A requester and a device.
 pub struct Bench {
     words: String,
     nonces: u64,
     world: Rc<RefCell<World>>,
     workspace: Workspace<OpensslHash, PKey<Public>>,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// Whom the requester trusts.
     pub anchor: Anchor,
     memory: Memory,
@@ -266,7 +302,7 @@ impl Bench {
                 nonces: 0,
             })),
             workspace: Workspace::new(),
-            buffer: vec![0; 4096],
+            buffer: Buffer::new(4096),
             anchor: Anchor::new(roots.map(|root| X509::from_der(&root).unwrap()).into()),
             memory: Memory::new(MAX_CHAIN),
             cache: false,
@@ -276,7 +312,7 @@ impl Bench {
 
     /// The same with a buffer of `len` bytes.
     pub fn with_buffer(mut self, len: usize) -> Self {
-        self.buffer = vec![0; len];
+        self.buffer = Buffer::new(len);
         self
     }
 
