@@ -3,7 +3,8 @@
 # timeout: 600
 #
 # Memory that an attestation takes: what the task that asks for it allocates and frees, by the tracepoints of the
-# allocators, from the module's first allocation until user space is told of the verdict.
+# allocators, from the module's first allocation until user space is told of the verdict. The files that show evidence
+# are counted by themselves.
 
 # shellcheck source=tools/testing/bench/common.sh
 . /bench.sh
@@ -21,7 +22,7 @@ memory() {
 		echo 'the drive is not authenticated'
 		exit 1
 	fi
-	awk -v name="$*" '
+	awk -v name="$*" -v stays="$stays" '
 		function word(key,    i) {
 			for (i = 1; i <= NF; i++)
 				if (index($i, key "=") == 1)
@@ -35,7 +36,12 @@ memory() {
 		/spdm_verdict: / { over = 1 }
 		/ (kmalloc|kmem_cache_alloc): / {
 			size = word("bytes_alloc") + 0
+			if (/kernfs|spdm_file|publish/) {
+				files += size
+				next
+			}
 			held[word("ptr")] = size
+			own[word("ptr")] = /\[spdm\]|kvrealloc/
 			now += size
 			if (size > largest)
 				largest = size
@@ -56,9 +62,22 @@ memory() {
 		/ mm_page_free: / { p = "page" word("pfn"); if (p in held) { now -= held[p]; delete held[p] } }
 		now > peak && !over { peak = now }
 		END {
+			if (stays) {
+				for (p in held)
+					kept += own[p] * held[p]
+				printf "sample stays B %d %s\n", kept, name
+				printf "sample files B %d %s\n", files, name
+			}
 			printf "sample peak B %d %s\n", peak, name
 			printf "sample largest B %d %s\n", largest, name
 		}' $trace
+}
+
+# anew CASE...: the same after a failure, which leaves nothing for the next attestation.
+anew() {
+	responder set 0 fault=bad-signature times=1 >/dev/null
+	re 0
+	memory "$@"
 }
 
 # slab_bytes: what the slabs of the machine hold that cannot be reclaimed, into $slab.
@@ -69,6 +88,7 @@ slab_bytes() {
 
 start_spdm ecdsa-p384
 use_tracing
+stays=
 for event in kmem/kmalloc kmem/kfree kmem/kmem_cache_alloc kmem/kmem_cache_free kmem/mm_page_alloc kmem/mm_page_free \
 	spdm/spdm_message spdm/spdm_verdict; do
 	echo 1 >$tracing/events/$event/enable
@@ -80,6 +100,9 @@ for flags in 6 0x16; do
 	echo N >$cache
 	re 0
 	times "$runs" memory "first$with"
+	stays=1
+	times "$runs" anew "after a failure$with"
+	stays=
 	echo Y >$cache
 	re 0
 	times "$runs" memory "again, chain kept$with"
