@@ -31,7 +31,8 @@ exchanges() {
 
 start_spdm ecdsa-p384
 use_tracing
-mailboxes 1
+clear_roots
+serve_emulated 1 ecdsa-p384 hash=sha384 version=1.3
 echo 1 >/sys/class/misc/doe_emu0/present
 echo 1 >/sys/bus/pci/rescan
 wait_for 20 grep -q 1 "/sys/bus/pci/devices/$(emulated 0)/authenticated"
@@ -41,4 +42,4 @@ for us in 100 1000 10000; do
 	times "$runs" exchanges "ready after $us us"
 done
 echo 0 >$tracing/events/spdm/enable
-no_mailboxes
+end_emulation

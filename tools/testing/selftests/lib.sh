@@ -573,9 +573,9 @@ works() {
 
 # --- Emulated mailboxes (doe_emu/README.rst) ----------------------------------------------------
 
-# An emulated mailbox N is the function 10000:00:0N.0, and device N of a responder in this guest.
+# An emulated mailbox N is the function in slot N of bus 10000:00, and device N of a responder in this guest.
 emulated() {
-	echo "10000:00:0$1.0"
+	printf '10000:00:%02x.0' "$1"
 }
 
 # ask LINE: the responder in this guest; the answer is in $line.
@@ -593,9 +593,9 @@ needs_emulation() {
 	ktap_finished
 }
 
-# emulate N: so many, served by a responder whose root is in .cma. $line is "ready" if it is there. Not all of them may
-# have been found yet.
-emulate() {
+# serve_emulated N ASYM WORDS...: so many that can be put into their slots, and a responder in this guest that answers for
+# them, with keys of that algorithm, whose root is in .cma. $line is "ready" if it is there.
+serve_emulated() {
 	insmod /modules/doe_emu.ko "devices=$1" plugged=0
 	[ -p /tmp/in ] || mkfifo /tmp/in /tmp/out
 	devices=
@@ -604,13 +604,21 @@ emulate() {
 		devices="$devices --device /dev/doe_emu$number"
 		number=$((number + 1))
 	done
+	asym=$2
+	shift 2
 	# shellcheck disable=SC2086 # They are words.
-	spdm-responder doe-emu $devices --pki /tmp/pki --set 'asym=ecdsa-p256 hash=sha256' --control-stdin \
+	spdm-responder doe-emu $devices --pki /tmp/pki --set "asym=$asym $*" --control-stdin \
 		</tmp/in >/tmp/out 2>/tmp/responder.log &
 	server=$!
 	exec 4>/tmp/in 5</tmp/out
+	line=
 	until [ "$line" = ready ]; do IFS= read -r line <&5 || break; done
-	add_root /tmp/pki/roots/ecdsa-p256.der >/dev/null
+	add_root "/tmp/pki/roots/$asym.der" >/dev/null
+}
+
+# emulate N: so many are in their slots. Not all of them may have been found yet.
+emulate() {
+	serve_emulated "$1" ecdsa-p256 hash=sha256
 	for file in /sys/class/misc/doe_emu*/present; do echo 1 >"$file"; done
 	echo 1 >/sys/bus/pci/rescan
 }
