@@ -332,6 +332,10 @@ has_misbehaved() {
 	[ "$count" -gt 0 ]
 }
 
+fails() {
+	! "$@"
+}
+
 # bounded SECONDS COMMAND...: the command succeeds, in this time.
 bounded() {
 	seconds=$1

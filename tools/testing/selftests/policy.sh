@@ -23,10 +23,6 @@ is_master() {
 	[ $((0x$(hexdump -s 4 -n 1 -ve '1/1 "%02x"' "$function/config") & 4)) -ne 0 ]
 }
 
-fails() {
-	! "$@"
-}
-
 ktap_print_header
 ktap_set_plan 36
 start_spdm ecdsa-p384

@@ -60,7 +60,7 @@ happens() {
 }
 
 ktap_print_header
-ktap_set_plan 32
+ktap_set_plan 37
 start_spdm ecdsa-p384
 load_nvme
 drive_reads 0
@@ -74,8 +74,29 @@ happens 'error that is not fatal' injects COMP_ABORT
 ktap_test_result 'the drive works' drive_reads 0
 happens 'fatal error' injects DLP
 ktap_test_result 'recovery succeeds' has_logged 'device recovery successful'
+if built_in; then
+	ktap_test_result 'its driver starts over when there is a verdict' \
+		in_order 'spdm pci-0000:01:00.0: ' 'nvme nvme0: restart after slot reset'
+else
+	ktap_test_skip 'this kernel does not tell of resets'
+fi
 accepts 0
 ktap_test_result 'the drive works' drive_reads 0
+echo enforce >/sys/class/spdm/pci-0000:01:00.0/policy
+configure 0 key=7
+log_mark
+injects DLP
+ktap_test_result 'another drive loses its driver, if that is policy' wait_for 20 is_unbound 0
+if built_in; then
+	ktap_test_result 'which has not used it' fails has_logged 'restart after slot reset'
+else
+	ktap_test_skip 'this kernel does not tell of resets'
+fi
+configure 0
+accepts 0
+ktap_test_result 'the first one gets it back' wait_for 20 is_bound 0
+ktap_test_result 'and works' drive_reads 0
+echo audit >/sys/class/spdm/pci-0000:01:00.0/policy
 
 # Without a driver nobody restores its config space, and recovery is called a failure.
 echo 0000:01:00.0 >/sys/bus/pci/drivers/nvme/unbind
