@@ -208,7 +208,15 @@ impl Subsystem {
         )?;
         // SAFETY: By the contract, `dev` stays registered until the registration is removed. Its name is a string.
         let mut registration =
-            unsafe { Registration::new(&self.class, dev, c"pci-", name, attester.clone())? };
+            unsafe { Registration::new(&self.class, dev, c"pci-", name, attester)? };
+        // A TSM may register meanwhile, and add an attribute of the same name.
+        if registration
+            .attester
+            .function()
+            .is_some_and(Function::has_tsm)
+        {
+            return Ok(());
+        }
         // SAFETY: As above.
         registration.attributes = Some(unsafe { Attributes::new(dev)? });
         self.start(registration, policy)
