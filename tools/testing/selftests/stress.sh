@@ -65,8 +65,10 @@ rebinds() {
 	echo "$any" >/sys/bus/pci/drivers/"$driver"/bind
 }
 
+# Not what may be torn out: the PCI core's remove_store() goes on with a function that has been removed while it waited,
+# and KASAN reports it.
 removes() {
-	some_function
+	any 0000:01:00.0 0000:02:00.0
 	echo 1 >"/sys/bus/pci/devices/$any/remove"
 	random 300000
 	usleep "$random"
