@@ -130,7 +130,7 @@ help:
 	@echo "  run              - attest an emulated drive on the stock kernel"
 	@echo "  test             - run all tests, or those whose name contains T"
 	@echo "  bench            - measure attestations on the stock kernel"
-	@echo "  bench-host       - measure what the requester itself costs, without a kernel"
+	@echo "  bench-host       - measure each step of the requester itself, without a kernel"
 	@echo "  coverage         - which lines the unit tests run"
 	@echo "  tools            - build spdmctl, which shows and verifies what the kernel found out"
 	@echo "  fuzz             - fuzz TARGET, or every target, for TIME seconds each"

@@ -88,7 +88,7 @@ as_root() {
 
 # Options and settings that mean something to the scripts or to package tools.
 passed_on=(RESPONDER ROOT KERNEL TRANSPORT DEVICES FAULT SWAP EVIDENCE SHELL_IN_GUEST T TIME SEED STRESS_TIME TARGET
-	CI USER_HOME BENCH RUNS JSON COMPARE
+	CI USER_HOME BENCH RUNS CPUS JSON COMPARE
 	http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY)
 
 check_host() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-host.sh RUNS [criterion]: what the requester costs on the host: samples of it, or criterion's benchmarks.
+# bench-host.sh RUNS|criterion: what the requester costs on the host: samples of it, or criterion's benchmarks.
 set -euo pipefail
 
 export CARGO_TARGET_DIR=/cache/target PKI=/cache/pki
@@ -13,7 +13,7 @@ for package in spdm_core spdm-bench; do
 		options+=(--config "profile.dev.package.$package.$setting")
 	done
 done
-if [ "${2:-}" = criterion ]; then
+if [ "$1" = criterion ]; then
 	exec cargo "${options[@]}" bench --locked --profile dev --package spdm-bench --features criterion --bench exchanges
 fi
 cargo "${options[@]}" build --quiet --locked --package spdm-bench --bins >&2

@@ -51,12 +51,18 @@ pub struct Options {
     /// How often each measurement is taken.
     #[arg(long, default_value_t = 10)]
     runs: u32,
+    /// Virtual CPUs.
+    #[arg(long, default_value_t = 1)]
+    cpus: usize,
     /// `host:port` of a responder that is running, instead of ours.
     #[arg(long)]
     responder: Option<String>,
     /// Root certificate of that responder, PEM or DER; besides ours.
     #[arg(long)]
     root: Option<PathBuf>,
+    /// What the requester alone costs on the host: lines as the scripts print them.
+    #[arg(long)]
+    host: Option<PathBuf>,
     /// Modules (*.ko) and programs that the scripts use; in the guest's /modules and /bin.
     #[arg(long)]
     extra: Vec<PathBuf>,
@@ -88,6 +94,12 @@ pub fn bench(options: &Options) -> Result<bool> {
         for (room, bytes) in size::by_room(module)? {
             samples.add("size", "text_and_data", "B", bytes as f64, room);
         }
+    }
+    if let Some(path) = &options.host {
+        for line in fs::read_to_string(path)?.lines() {
+            samples.line("host", line)?;
+        }
+        samples.write(&options.json)?;
     }
     for path in &options.scripts {
         let script = Script::read(path)?;
@@ -161,8 +173,7 @@ fn measure(
         again: false,
         serial: None,
         native_hotplug: false,
-        // As in selftests.
-        cpus: 1,
+        cpus: options.cpus,
         interactive: false,
     })?;
 

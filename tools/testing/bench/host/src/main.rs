@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Prints what the requester costs. Arguments: the directory of keys and certificates, and how many samples of each
-//! case there are to be.
+//! Prints what the requester costs, as the scripts of `make bench` do. Arguments: the directory of keys and certificates,
+//! and how many samples of each case there are to be.
 #![forbid(unsafe_code)]
 
 use spdm_bench::{
@@ -20,35 +20,19 @@ fn main() -> Result<(), Failure> {
     let (Some(pki), Some(runs)) = (arguments.next(), arguments.next()) else {
         return Err("PKI RUNS".into());
     };
-    println!(
-        "{:<32}{:>10}{:>11}{:>9}{:>11}{:>16}{:>14}",
-        "conversation",
-        "exchanges",
-        "received B",
-        "hashed B",
-        "median ns",
-        "least, most",
-        "a second"
-    );
     for case in &CASES {
         let mut player = Player::record(case, Path::new(&pki))?;
-        let mut samples = time(&mut player, runs.parse()?, CONVERSATIONS)?;
-        samples.sort_by(f64::total_cmp);
-        let [least, .., most] = samples[..] else {
-            return Err("at least two samples".into());
-        };
-        let median = samples[samples.len() / 2];
+        for ns in time(&mut player, runs.parse()?, CONVERSATIONS)? {
+            println!("sample conversation ns {ns:.0} {}", case.name);
+        }
         let played = player.play(|_, _| ())?;
-        println!(
-            "{:<32}{:>10}{:>11}{:>9}{:>11.0}{:>16}{:>14.0}",
-            case.name,
-            played.stats.exchanges,
-            played.stats.bytes_in,
-            played.hashed,
-            median,
-            format!("{least:.0}, {most:.0}"),
-            1e9 / median
-        );
+        for (name, unit, value) in [
+            ("exchanges", "-", played.stats.exchanges as usize),
+            ("received", "B", played.stats.bytes_in as usize),
+            ("hashed", "B", played.hashed),
+        ] {
+            println!("sample {name} {unit} {value} {}", case.name);
+        }
     }
     Ok(())
 }

@@ -90,18 +90,13 @@ mod counted {
 
 fn main() -> Result<(), Failure> {
     let pki = std::env::args().nth(1).ok_or("PKI")?;
-    println!(
-        "{:<32}{:>10}{:>12}",
-        "conversation", "copied B", "% received"
-    );
     for case in &CASES {
         let mut player = Player::record(case, Path::new(&pki))?;
         // The chain gets its memory.
         player.play(|_, _| ())?;
         counted::watch(&player.received());
-        let played = player.play(|_, _| ())?;
-        let percent = counted::bytes() * 100 / played.stats.bytes_in as usize;
-        println!("{:<32}{:>10}{percent:>12}", case.name, counted::bytes());
+        player.play(|_, _| ())?;
+        println!("sample copied B {} {}", counted::bytes(), case.name);
     }
     Ok(())
 }
