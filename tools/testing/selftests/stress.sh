@@ -164,6 +164,8 @@ configure 0
 configure 1
 echo platform >/sys/power/pm_test
 echo 0 >/sys/module/suspend/parameters/pm_test_delay
+# For a minute the PCI core waits for a function that was torn out while it was reset, and cannot be frozen.
+echo 90000 >/sys/power/pm_freeze_timeout
 if [ -e $kmemleak ]; then
 	echo scan=off >$kmemleak
 	echo clear >$kmemleak
