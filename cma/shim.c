@@ -330,16 +330,22 @@ const struct attribute_group *spdm_pci_groups[] = {
 	NULL
 };
 
+/* Whether the device has an attribute of that name, and it is SPDM's or is not. */
+static bool spdm_has_authenticated(struct device *dev, bool ours)
+{
+	struct kernfs_node *kn;
+	bool has;
+
+	kn = kernfs_find_and_get(dev->kobj.sd, dev_attr_authenticated.attr.name);
+	has = kn && (kn->priv == &dev_attr_authenticated.attr) == ours;
+	kernfs_put(kn);
+	return has;
+}
+
 /* Remove what spdm_pci_groups added, unless the PCI/TSM core has put its own in that place. */
 void spdm_pci_remove_groups(struct device *dev)
 {
-	struct kernfs_node *kn;
-	bool ours;
-
-	kn = kernfs_find_and_get(dev->kobj.sd, dev_attr_authenticated.attr.name);
-	ours = kn && kn->priv == &dev_attr_authenticated.attr;
-	kernfs_put(kn);
-	if (ours)
+	if (spdm_has_authenticated(dev, true))
 		device_remove_groups(dev, spdm_pci_groups);
 }
 
@@ -350,7 +356,8 @@ bool spdm_pci_has_tsm(struct pci_dev *pdev)
 
 	tsm = kernfs_find_and_get(pdev->dev.kobj.sd, "tsm");
 	kernfs_put(tsm);
-	return tsm;
+	/* It adds "authenticated" first, then "tsm", and removes them in this order. */
+	return tsm || spdm_has_authenticated(&pdev->dev, false);
 }
 
 /* Wake the function up for messages; while it is being enumerated it is awake and this does nothing. */
