@@ -113,6 +113,12 @@ impl Function {
         unsafe { bindings::spdm_pci_has_tsm(self.as_raw()) }
     }
 
+    /// Whether the attribute `authenticated` of the function is SPDM's.
+    pub(crate) fn has_attributes(&self) -> bool {
+        // SAFETY: `self.0` is valid by the type invariant.
+        unsafe { bindings::spdm_pci_has_groups(self.as_raw()) }
+    }
+
     /// Lets no driver match that is not bound already.
     ///
     /// # Errors

@@ -360,6 +360,12 @@ bool spdm_pci_has_tsm(struct pci_dev *pdev)
 	return tsm || spdm_has_authenticated(&pdev->dev, false);
 }
 
+/* Whether "authenticated" of the function is SPDM's. */
+bool spdm_pci_has_groups(struct pci_dev *pdev)
+{
+	return spdm_has_authenticated(&pdev->dev, true);
+}
+
 /* Wake the function up for messages; while it is being enumerated it is awake and this does nothing. */
 void spdm_pci_resume(struct pci_dev *pdev)
 {

@@ -111,6 +111,7 @@ extern const struct attribute_group *spdm_class_groups[];
 extern const struct attribute_group *spdm_pci_groups[];
 void spdm_pci_remove_groups(struct device *dev);
 bool spdm_pci_has_tsm(struct pci_dev *pdev);
+bool spdm_pci_has_groups(struct pci_dev *pdev);
 void spdm_pci_resume(struct pci_dev *pdev);
 void spdm_pci_release(struct pci_dev *pdev);
 int spdm_pci_block_drivers(struct pci_dev *pdev);

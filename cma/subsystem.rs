@@ -147,7 +147,11 @@ impl Subsystem {
         let mut n = 0;
         while let Some(attester) = self.nth(n) {
             match attester.function() {
-                Some(function) if function.has_tsm() => self.remove(function.as_device()),
+                // A TSM puts its own attribute in the place of SPDM's, and leaves none when it goes, which it may have
+                // done by now.
+                Some(function) if function.has_tsm() || !function.has_attributes() => {
+                    self.remove(function.as_device());
+                }
                 _ => n = n.saturating_add(1),
             }
         }
