@@ -9,15 +9,6 @@
 faux=/sys/devices/faux/spdm_api_test
 entry=/sys/class/spdm/test-0
 
-# gives FILE TEXT: what writing the text fails with, or "ok".
-gives() {
-	result=ok
-	if ! echo "$2" 2>/run/error >"$faux/$1"; then
-		read_line /run/error
-		result=${line##*: }
-	fi
-}
-
 # says: state and reason of the entry, and the result of the last write.
 says() {
 	read_line $entry/state
@@ -39,18 +30,18 @@ ktap_test_result 'a module that uses the interface is loaded' insmod /modules/sp
 
 # What it refuses.
 for flaw in no-exchange small alignment-0 alignment-8 no-device no-name no-transport; do
-	gives create "test-0 $flaw"
+	gives $faux/create "test-0 $flaw"
 	ktap_test_equal "create: $flaw" "$EINVAL" "$result"
 done
 ktap_test_result 'of which nothing is left' [ ! -e $entry ]
 
-gives create test-0
+gives $faux/create test-0
 ktap_test_equal 'an attester is made' ok "$result"
 says
 ktap_test_equal 'it has not attested' 'ok pending' "$said"
 ktap_test_equal 'its entry links to its device' "$(readlink -f $faux)" "$(readlink -f $entry/device)"
 ktap_test_result 'which gets no attribute' [ ! -e $faux/authenticated ]
-gives authenticate x
+gives $faux/authenticate x
 says
 ktap_test_equal 'it attests' 'ok authenticated' "$said"
 ktap_test_equal 'the version' 1.3 "$(cat $entry/version)"
@@ -65,27 +56,27 @@ fi
 
 # The name in the certificate is that of a PCI function; this is another bus.
 configure 0 slot0=no-san
-gives authenticate x
+gives $faux/authenticate x
 says
 ktap_test_equal 'no name is asked for' 'ok authenticated' "$said"
 configure 0 slot0=untrusted
-gives authenticate x
+gives $faux/authenticate x
 says
 ktap_test_match 'but trust is' "$ENOKEY failed untrusted-root: slot 0:*" "$said"
 configure 0 fault=bad-signature
-gives authenticate x
+gives $faux/authenticate x
 says
 ktap_test_equal 'and a signature' "$EKEYREJECTED failed bad-signature: CHALLENGE" "$said"
 configure 0 key=7
-gives authenticate x
+gives $faux/authenticate x
 says
 ktap_test_match 'and the same device' "$EKEYREJECTED failed identity-changed: *" "$said"
 configure 0
 
 # What goes wrong in the transport.
 while read -r fault wanted; do
-	gives fault "$fault"
-	gives authenticate x
+	gives $faux/fault "$fault"
+	gives $faux/authenticate x
 	says
 	ktap_test_equal "transport: $fault" "$wanted" "$said"
 done <<-END
@@ -95,30 +86,30 @@ done <<-END
 	beyond $EPROTO failed response-too-large: GET_VERSION
 	io Input/output error failed transport-error: GET_VERSION
 END
-gives fault none
-gives authenticate x
+gives $faux/fault none
+gives $faux/authenticate x
 says
 ktap_test_equal 'transport: none' 'ok authenticated' "$said"
 
-gives create 'test-1'
-gives destroy x
+gives $faux/create 'test-1'
+gives $faux/destroy x
 ktap_test_equal 'it is destroyed' ok "$result"
 ktap_test_result 'and gone' [ ! -e $entry ]
 
 # The end of an attester in the middle of its attestation.
-gives create test-0
-gives fault slow
+gives $faux/create test-0
+gives $faux/fault slow
 echo x 2>/run/writer >$faux/authenticate &
 writer=$!
 usleep 1500000
 says
 ktap_test_equal 'it attests slowly' 'ok pending' "$said"
-ktap_test_result 'it can be destroyed meanwhile' bounded 3 gives destroy x
+ktap_test_result 'it can be destroyed meanwhile' bounded 3 gives $faux/destroy x
 wait "$writer"
 ktap_test_result 'and is gone' [ ! -e $entry ]
-gives fault none
-gives create test-0
-gives authenticate x
+gives $faux/fault none
+gives $faux/create test-0
+gives $faux/authenticate x
 says
 ktap_test_equal 'another one attests' 'ok authenticated' "$said"
 if built_in; then

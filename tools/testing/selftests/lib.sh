@@ -332,6 +332,15 @@ has_misbehaved() {
 	[ "$count" -gt 0 ]
 }
 
+# gives FILE TEXT: what writing the text fails with, or "ok", into $result.
+gives() {
+	result=ok
+	if ! echo "$2" 2>/run/error >"$1"; then
+		read_line /run/error
+		result=${line##*: }
+	fi
+}
+
 fails() {
 	! "$@"
 }
@@ -695,15 +704,6 @@ way() {
 	for eid; do mctpcfg route "$line" "$eid" || return 1; done
 }
 
-# gives FILE TEXT: what writing the text to an attribute of the class fails with into $result, or "ok".
-gives() {
-	result=ok
-	if ! echo "$2" 2>/run/error >"/sys/class/spdm/$1"; then
-		read_line /run/error
-		result=${line##*: }
-	fi
-}
-
 # says NAME: authenticated, state and reason of that device of the class into $said.
 says() {
 	read_line "/sys/class/spdm/$1/authenticated"
@@ -716,7 +716,7 @@ says() {
 
 # attests NAME: the same after an attestation, and before it what the write fails with.
 attests() {
-	gives "$1/authenticated" re
+	gives "/sys/class/spdm/$1/authenticated" re
 	says "$1"
 	said="$result $said"
 }

@@ -25,11 +25,11 @@ plays() {
 
 ktap_print_header
 start_spdm ecdsa-p384
-gives add_mctp ''
+gives $class/add_mctp ''
 if [ "$result" = 'Operation not supported' ]; then
 	ktap_set_plan 2
 	ktap_test_pass 'a kernel without MCTP says so'
-	gives remove_mctp '1 9'
+	gives $class/remove_mctp '1 9'
 	ktap_test_equal 'and its log, once' 1 "$(dmesg | grep -c 'spdm: this kernel has no MCTP (CONFIG_MCTP)')"
 	ktap_finished
 fi
@@ -37,19 +37,19 @@ ktap_set_plan 146
 
 # What it refuses.
 for text in '' 1 '0 9' '1 0' '1 7' '1 255' '1 9 10' '1 9 name=' 'one 9'; do
-	gives add_mctp "$text"
+	gives $class/add_mctp "$text"
 	ktap_test_equal "add: '$text' is none" "$EINVAL" "$result"
 done
-gives remove_mctp '1 9'
+gives $class/remove_mctp '1 9'
 ktap_test_equal 'remove: there is none' 'No such file or directory' "$result"
 
 # Nothing there.
-gives add_mctp '1 9'
+gives $class/add_mctp '1 9'
 ktap_test_equal 'one is added that has no route' ok "$result"
 ktap_test_result 'it cannot be reached' becomes mctp-1-9 '0 failed device-gone: GET_VERSION'
-gives add_mctp '1 9'
+gives $class/add_mctp '1 9'
 ktap_test_equal 'it cannot be added twice' 'File exists' "$result"
-gives remove_mctp '1 9'
+gives $class/remove_mctp '1 9'
 ktap_test_equal 'it is removed' ok "$result"
 ktap_test_result 'and gone' [ ! -e $class/mctp-1-9 ]
 
@@ -66,7 +66,7 @@ way "$second" 2 9 10
 
 # One.
 e=mctp-1-9
-gives add_mctp '1 9'
+gives $class/add_mctp '1 9'
 ktap_test_result 'an endpoint is authenticated' becomes $e '1 authenticated'
 statistics=/sys/class/net/$first/statistics
 packets="$(cat "$statistics/tx_packets") packets of $(cat "$statistics/tx_bytes") bytes sent, $(cat "$statistics/rx_packets") packets of $(cat "$statistics/rx_bytes") bytes received"
@@ -80,16 +80,16 @@ identity=$(cat $class/$e/identity)
 ktap_test_equal 'and an identity' 64 ${#identity}
 attests $e
 ktap_test_equal 'it is attested again' 'ok 1 authenticated' "$said"
-gives $e/authenticated 1
+gives $class/$e/authenticated 1
 ktap_test_equal 'authenticated takes nothing but re' "$EINVAL" "$result"
-gives $e/policy enforce
+gives $class/$e/policy enforce
 ktap_test_equal 'there is no policy enforce' 'Operation not supported' "$result"
-gives $e/policy off
+gives $class/$e/policy off
 says $e
 ktap_test_equal 'there is off' 'ok 0 off' "$result $said"
 attests $e
 ktap_test_equal 'then it is not asked' "$EPERM 0 off" "$said"
-gives $e/policy audit
+gives $class/$e/policy audit
 says $e
 ktap_test_equal 'and audit' 'ok 1 authenticated' "$result $said"
 
@@ -157,8 +157,8 @@ mctpcfg route "$second" 9
 ktap_test_result 'and this one on its own' becomes $e '1 authenticated'
 
 # Several.
-gives add_mctp '1 10'
-gives add_mctp '2 9'
+gives $class/add_mctp '1 10'
+gives $class/add_mctp '2 9'
 ktap_test_result 'a second endpoint of the line' becomes mctp-1-10 '1 authenticated'
 ktap_test_result 'the same EID in another network' becomes mctp-2-9 '1 authenticated'
 ktap_test_equal 'they are three devices' 3 "$(cat $class/mctp-*/identity | sort -u | grep -c .)"
@@ -179,41 +179,41 @@ mctpcfg up "$second"
 ktap_test_result 'and comes up' becomes mctp-2-9 '1 authenticated'
 
 # What had no route when it was added.
-gives remove_mctp '1 10'
+gives $class/remove_mctp '1 10'
 mctpcfg route "$first" 10 --delete
-gives add_mctp '1 10'
+gives $class/add_mctp '1 10'
 ktap_test_result 'a second endpoint has no route' becomes mctp-1-10 '0 failed device-gone: GET_VERSION'
 mctpcfg route "$first" 10
 ktap_test_result 'and is attested when it has' becomes mctp-1-10 '1 authenticated'
 
 # Two ways to one device.
 ask 'set 1 key=0'
-gives mctp-1-10/identity ''
+gives $class/mctp-1-10/identity ''
 says mctp-1-10
 ktap_test_equal 'another endpoint has the same key' '1 authenticated' "$said"
 ktap_test_equal 'which the first one says' mctp-1-10 "$(cat $class/$e/same_device_as)"
 ktap_test_equal 'and the other' $e "$(cat $class/mctp-1-10/same_device_as)"
-gives $e/policy off
+gives $class/$e/policy off
 ktap_test_equal 'unless it is not proven' '' "$(cat $class/mctp-1-10/same_device_as)"
-gives $e/policy audit
-gives remove_mctp '1 10'
+gives $class/$e/policy audit
+gives $class/remove_mctp '1 10'
 
 # A name that the certificate has to have.
-gives add_mctp '1 10 name=ACME:NIC 2000:17'
+gives $class/add_mctp '1 10 name=ACME:NIC 2000:17'
 ktap_test_result 'a certificate without the name' becomes mctp-1-10 '0 failed subject-alt-name-missing: slot 0: *'
-gives remove_mctp '1 10'
-gives remove_mctp '2 9'
+gives $class/remove_mctp '1 10'
+gives $class/remove_mctp '2 9'
 ktap_test_result 'endpoints are removed' [ ! -e $class/mctp-1-10 ]
 
 # Amid an attestation.
 ask 'set 0 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
 echo re 2>/dev/null >$class/$e/authenticated &
 usleep 1500000
-ktap_test_result 'an endpoint goes amid an attestation' bounded 3 gives remove_mctp '1 9'
+ktap_test_result 'an endpoint goes amid an attestation' bounded 3 gives $class/remove_mctp '1 9'
 wait $!
 ktap_test_result 'and is gone' [ ! -e $class/$e ]
 ask reset 0
-gives add_mctp '1 9'
+gives $class/add_mctp '1 9'
 ktap_test_result 'and comes again' becomes $e '1 authenticated'
 
 # A network namespace of its own.
@@ -236,10 +236,10 @@ ktap_test_result 'an endpoint of a namespace' becomes "$n" '1 authenticated'
 says $e
 ktap_test_equal 'is not that of the initial one' '1 authenticated' "$said"
 ktap_test_result 'whose address it has' [ "$(cat $class/$e/identity)" != "$(cat "$class/$n/identity")" ]
-gives remove_mctp '1 9'
+gives $class/remove_mctp '1 9'
 ktap_test_result 'each removes its own' [ ! -e $class/$e ]
 ktap_test_result 'and no other' [ -e "$class/$n" ]
-gives add_mctp '1 9'
+gives $class/add_mctp '1 9'
 ask 'set 4 ct-exponent=23 fault=mctp-late at=CHALLENGE times=1'
 echo re 2>/dev/null >"$class/$n/authenticated" &
 usleep 1500000
@@ -252,14 +252,14 @@ ktap_test_result 'another stays' becomes $e '1 authenticated'
 ktap_test_equal 'nothing is looked for' 0 "$(cat $class/mctp_discovery)"
 ktap_test_result 'so there is one' [ ! -e $class/mctp-1-10 ]
 mctpcfg route "$first" 11
-gives mctp_discovery 1
+gives $class/mctp_discovery 1
 ktap_test_result 'what speaks SPDM is found' becomes mctp-1-10 '1 authenticated'
 ktap_test_result 'also in another network' becomes mctp-2-9 '1 authenticated'
 ktap_test_result 'what does not answer is not' [ ! -e $class/mctp-1-11 ]
 ktap_test_result 'neither is another namespace' [ ! -e "$class/$n" ]
-gives mctp_discovery 0
-gives remove_mctp '1 10'
-gives remove_mctp '2 9'
+gives $class/mctp_discovery 0
+gives $class/remove_mctp '1 10'
+gives $class/remove_mctp '2 9'
 usleep 6000000
 ktap_test_result 'and no more when that is off' [ ! -e $class/mctp-1-10 ]
 ktap_test_result 'what was added stays' is $e '1 authenticated'
@@ -269,7 +269,7 @@ log_mark
 sleep_and_wake
 ktap_test_result 'after sleep' becomes $e '1 authenticated'
 ktap_test_result 'it was attested when all were awake' in_order 'PM: suspend exit|Restarting tasks|PM: resume devices took' 'spdm mctp-1-9: authenticated'
-gives $e/resume_policy never
+gives $class/$e/resume_policy never
 sleep_and_wake
 ktap_test_result 'unless by policy' becomes $e '0 stale'
 attests $e
@@ -325,6 +325,6 @@ attests $e
 ktap_test_equal 'an answer after eight seconds, in time' 'ok 1 authenticated' "$said"
 ask reset 0
 
-gives remove_mctp '1 9'
+gives $class/remove_mctp '1 9'
 kill "$server"
 ktap_finished

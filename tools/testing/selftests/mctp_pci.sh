@@ -49,16 +49,16 @@ ktap_test_result 'and another one a line' serve_lines 1 --set "asym=ecdsa-p256 h
 ktap_test_result 'there is a way to it' way "$device" 31 9
 ktap_test_result 'the function is authenticated' wait_for 30 proven "$pci"
 ktap_test_result 'it is the only path' alone "$pci"
-gives add_mctp '31 9'
+gives $class/add_mctp '31 9'
 ktap_test_result 'the endpoint is authenticated' wait_for 30 proven "$endpoint"
 ktap_test_result 'both have the same certificates' cmp \
 	"/sys/bus/pci/devices/$(emulated 0)/certificates/slot0" "$class/$endpoint/certificates/slot0"
 ktap_test_result 'both are one device with two paths' share
 
 # One of them is no longer there, or not proven.
-gives remove_mctp '31 9'
+gives $class/remove_mctp '31 9'
 ktap_test_result 'the endpoint is removed: the function is alone' alone "$pci"
-gives add_mctp '31 9'
+gives $class/add_mctp '31 9'
 ktap_test_result 'it is added: there are two paths' wait_for 30 share
 mctpcfg route "$device" 9 --delete
 ktap_test_result 'it has no route: the function is alone' alone "$pci"
@@ -74,11 +74,11 @@ ktap_test_result 'and the endpoint alone' alone "$endpoint"
 echo 1 >/sys/bus/pci/rescan
 ktap_test_result 'the function is found again: there are two paths' wait_for 30 share
 ask 'set 0 key=1'
-gives "$endpoint/identity" ''
+gives "$class/$endpoint/identity" ''
 ktap_test_result 'with another key the endpoint is another device' alone "$endpoint"
 ktap_test_result 'and so is the function' alone "$pci"
 
-gives remove_mctp '31 9'
+gives $class/remove_mctp '31 9'
 kill "$server"
 exec 4>&6 5<&7 6>&- 7<&-
 server=$mailbox

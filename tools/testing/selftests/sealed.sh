@@ -10,15 +10,6 @@
 sealed=/sys/class/spdm/sealed
 entry=/sys/class/spdm/pci-0000:01:00.0
 
-# gives FILE TEXT: what writing the text fails with, or "ok".
-gives() {
-	result=ok
-	if ! echo "$2" 2>/run/error >"$1"; then
-		read_line /run/error
-		result=${line##*: }
-	fi
-}
-
 ktap_print_header
 ktap_set_plan 21
 start_spdm ecdsa-p384

@@ -14,15 +14,6 @@ mode() {
 	ls -ldL "$1" | cut -c 1-10
 }
 
-# writes TEXT FILE: what the write of this line fails with, or "ok", into $result.
-writes() {
-	result=ok
-	if ! echo "$1" 2>/run/error >"$2"; then
-		read_line /run/error
-		result=${line##*: }
-	fi
-}
-
 # form NAME REGULAR EXPRESSION: the attribute is one line that matches it, and can only be read.
 form() {
 	content=$(cat "$entry/$1")
@@ -83,11 +74,11 @@ ktap_test_result 'attested_at is a moment ago' [ $((now - then)) -ge 0 -a $((now
 
 # Writing.
 for text in '' 1 0 rE ree 're re' ' re' reset "$(head -c 4000 /dev/zero | tr '\0' r)"; do
-	writes "$text" $function/authenticated
+	gives $function/authenticated "$text"
 	ktap_test_equal "writing \"$(echo "$text" | head -c 10)\"" "$EINVAL" "$result"
 done
 ktap_test_result 'nonsense changes no verdict' is_authenticated 0
-writes re $function/authenticated
+gives $function/authenticated re
 ktap_test_equal 'writing re' ok "$result"
 ktap_test_result 'writing re without a newline' eval "printf re >$function/authenticated"
 before=$(cat $entry/exchanges)
