@@ -239,7 +239,7 @@ pub(crate) fn split_chain(
 
 #[cfg(test)]
 mod tests {
-    use std::vec;
+    use std::{cell::RefCell, rc::Rc, vec, vec::Vec};
 
     use super::*;
     use crate::{
@@ -390,14 +390,20 @@ mod tests {
     each_version!(c13_total_changes);
     fn c13_total_changes(version: Version) {
         for change in [1, 255] {
+            let lie = Rc::new(RefCell::new(Vec::new()));
+            let told = lie.clone();
             let mut bench = Bench::new(version).lie(GET_CERTIFICATE, move |response| {
                 // The second of two.
                 if response.len() != 8 + 300 {
                     response[6] = response[6].wrapping_add(change);
+                    *told.borrow_mut() = response.clone();
                 }
             });
             bench.responder.portion = 300;
             bench.fails("chain-length-changed: GET_CERTIFICATE");
+            // Whoever looks at the evidence sees it.
+            let [transcript, _] = &bench.platform.evidence.transcripts;
+            assert!(transcript.ends_with(&lie.borrow()) && !lie.borrow().is_empty());
         }
     }
 

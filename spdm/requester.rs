@@ -663,16 +663,14 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> 
         )?;
         let total = first.0.len_to_end();
         if total > access.max_chain() {
-            // It is part of what is signed nevertheless.
-            link.platform.record(Record::Message(first.1));
-            return Err(Reason::Slot {
-                slot,
-                error: SlotError::TooLarge,
-            });
+            let error = SlotError::TooLarge;
+            return Err(refuse(link, &first, Reason::Slot { slot, error }));
         }
         let len = usize::try_from(total).map_err(|_| Reason::OutOfMemory)?;
         link.platform.record(Record::ChainEnds(chain.get()));
-        let room = chain.reserve(len).map_err(|_| Reason::OutOfMemory)?;
+        let room = chain
+            .reserve(len)
+            .map_err(|_| refuse(link, &first, Reason::OutOfMemory))?;
         let mut room = place(link, room, 0, &first)?;
 
         while !room.is_empty() {
@@ -681,7 +679,7 @@ impl<'c, 'a, T: Transport, P: Platform, K: Clone> AfterDigests<'c, 'a, T, P, K> 
             let request = GetCertificate::new(access, offset, left.min(largest));
             let portion = get_portion(link, *buffer, running, request)?;
             if portion.0.len_to_end() != left {
-                return Err(Reason::ChainLengthChanged);
+                return Err(refuse(link, &portion, Reason::ChainLengthChanged));
             }
             room = place(link, room, len.saturating_sub(room.len()), &portion)?;
         }
@@ -708,6 +706,16 @@ fn get_portion<'b, T: Transport, P: Platform>(
         })?;
     link.platform.record(Record::Message(request.as_bytes()));
     Ok(response)
+}
+
+/// Records a portion that has no place in the chain: the device may sign it nevertheless. Returns `reason`.
+fn refuse<T, P: Platform>(
+    link: &mut Link<'_, T, P>,
+    (_, message): &(Portion<'_>, &[u8]),
+    reason: Reason,
+) -> Reason {
+    link.platform.record(Record::Message(message));
+    reason
 }
 
 /// Copies a portion to the beginning of `room`, which begins at `offset` of the chain, and records it. Returns the rest of
