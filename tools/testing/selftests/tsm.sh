@@ -20,9 +20,29 @@ messages() {
 	cat /sys/class/misc/doe_emu0/requests
 }
 
+# comes_and_goes: a TSM does, while the removal of another function, which waits for an answer that does not come, has the
+# PCI core's lock. Nobody writes to the attribute that the TSM replaces.
+comes_and_goes() {
+	mailbox=/sys/class/misc/doe_emu1
+	echo 'silent ignore-abort' >$mailbox/fault
+	echo 2>/dev/null >"/sys/class/spdm/pci-$(emulated 1)/identity" &
+	usleep 100000
+	echo 0 >$mailbox/plugged &
+	removing=$!
+	usleep 100000
+	insmod /modules/tsm_test.ko
+	rmmod tsm_test
+	kill -0 $removing 2>/dev/null
+	unseen=$?
+	wait $removing
+	echo >$mailbox/fault
+	echo 1 >$mailbox/plugged
+	return $unseen
+}
+
 ktap_print_header
 needs_emulation
-ktap_set_plan 15
+ktap_set_plan 17
 start_spdm ecdsa-p384
 configure 0
 accepts 0
@@ -56,5 +76,10 @@ for turn in 1 2; do
 	rmmod tsm_test
 	ktap_test_result 'the TSM goes, and the function is attested again' wait_for 60 is_ours
 done
+
+tries=0
+until comes_and_goes || [ $tries = 5 ]; do tries=$((tries + 1)); done
+ktap_test_result 'a TSM comes and goes while nobody can look' [ $tries -lt 5 ]
+ktap_test_result 'and the function is attested again' wait_for 60 is_ours
 end_emulation
 ktap_finished
