@@ -11,7 +11,7 @@
 most=16
 [ -e /modules/doe_emu.ko ] || exit 0
 
-# settled COUNT: so many emulated functions are authenticated. Whoever looks takes time of the only CPU.
+# settled COUNT: so many emulated functions are authenticated. Whoever looks takes time of the CPU.
 settled() {
 	settled=0
 	while [ $settled -lt "$1" ]; do
@@ -21,7 +21,7 @@ settled() {
 	done
 }
 
-# responder_time: what the responder has had of the only CPU so far, in microseconds, into $spent.
+# responder_time: what the responder has had of CPUs so far, in microseconds, into $spent.
 responder_time() {
 	read_line "/proc/$server/stat"
 	# shellcheck disable=SC2086 # They are words.
