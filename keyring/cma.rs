@@ -13,7 +13,10 @@ use super::{
         Key, //
     },
     restriction,
-    x509::Certificates, //
+    x509::{
+        Certificate,
+        Certificates, //
+    },
 };
 use crate::bindings;
 use core::{
@@ -178,6 +181,15 @@ impl Cma {
     /// Waits until a certificate that is being added is there.
     pub(super) fn settle(&self) {
         restriction::settle(&self.keyring);
+    }
+
+    /// Looks for this very certificate. What was looked at of it when it was added need not be again.
+    ///
+    /// # Errors
+    ///
+    /// `ENOKEY`: it is not there, or it takes a [`CertificateKey`] to know; or another error of the search.
+    pub(super) fn find(&self, certificate: &Certificate<'_>) -> Result<Key> {
+        Key::find_certificate(&self.keyring, certificate)
     }
 
     /// Finds out whether the keyring vouches for the certificate that a chain begins with: because it is

@@ -6,6 +6,10 @@
 //! [`include/keys/asymmetric-type.h`](srctree/include/keys/asymmetric-type.h),
 //! [`include/crypto/public_key.h`](srctree/include/crypto/public_key.h).
 
+use super::{
+    hash::KernelHash,
+    x509::Certificate, //
+};
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -22,6 +26,7 @@ use kernel::{
     },
     prelude::*,
 };
+use spdm_core::algorithms::BaseHash;
 
 /// A reference to a key or keyring.
 ///
@@ -41,6 +46,15 @@ impl Drop for Key {
     fn drop(&mut self) {
         // SAFETY: By the type invariant, `self` owns a reference, which nobody uses any more.
         unsafe { bindings::key_put(self.as_ptr()) };
+    }
+}
+
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant the key is valid.
+        unsafe { bindings::spdm_key_get(self.as_ptr()) };
+        // INVARIANT: The function took a reference for the new one.
+        Self(self.0)
     }
 }
 
@@ -105,6 +119,46 @@ impl Key {
         })
     }
 
+    /// Looks in `keyring` for a key that was made of `certificate`. If that is self-signed, the kernel verified it then.
+    ///
+    /// Compares the digests of what is signed, and the signatures; there is no digest to compare with of a
+    /// certificate signed by ML-DSA. If the keyring holds several of the same issuer and serial number, one is looked
+    /// at.
+    ///
+    /// # Errors
+    ///
+    /// `ENOKEY`: it is not there; or another error of the search.
+    pub(super) fn find_certificate(keyring: &Key, certificate: &Certificate<'_>) -> Result<Key> {
+        let (serial, issuer) = (certificate.serial, certificate.issuer.octets());
+        // SAFETY: Both are valid for their lengths.
+        let id = from_err_ptr(unsafe {
+            bindings::asymmetric_key_generate_id(
+                serial.as_ptr().cast(),
+                serial.len(),
+                issuer.as_ptr().cast(),
+                issuer.len(),
+            )
+        })?;
+        let found = find(keyring, id, ptr::null(), ptr::null());
+        // SAFETY: The function above allocated it, and nobody uses it any more.
+        unsafe { bindings::kfree(id.cast()) };
+        let found = found?;
+        let signature = found.signature().ok_or(ENOKEY)?;
+        let digest = digest(signature).ok_or(ENOKEY)?;
+        let is_digest = |hash: BaseHash| {
+            hash.digest_size() == digest.len()
+                && KernelHash::digest(hash, certificate.signed)
+                    .is_ok_and(|of_certificate| of_certificate.as_bytes() == digest)
+        };
+        if signature_bytes(signature) == Some(certificate.signature)
+            && BaseHash::ALL.into_iter().any(is_digest)
+        {
+            Ok(found)
+        } else {
+            Err(ENOKEY)
+        }
+    }
+
     /// Returns a word of the payload.
     fn payload(&self, word: bindings::asymmetric_payload_bits) -> *mut c_void {
         let Ok(word) = usize::try_from(word) else {
@@ -149,6 +203,11 @@ impl Key {
         }
         // SAFETY: `key` is memory of `keylen` bytes that lives as long as the `public_key`.
         Some(unsafe { slice::from_raw_parts(public_key.key.cast::<u8>(), len) })
+    }
+
+    /// Whether it is, as the kernel read it, the subjectPublicKey of these octets.
+    pub(super) fn is_public_key(&self, octets: &[u8]) -> bool {
+        self.octets() == Some(octets)
     }
 
     /// Whether the certificate that the key was made of is marked as that of a CA.
@@ -268,7 +327,7 @@ impl CertificateKey<'_> {
 
     /// Whether the certificate's key, as the kernel read it, is the subjectPublicKey of these octets.
     pub(super) fn is_public_key(&self, octets: &[u8]) -> bool {
-        self.key.octets() == Some(octets)
+        self.key.is_public_key(octets)
     }
 
     /// Returns the key.

@@ -6,6 +6,7 @@
 #include <crypto/sig.h>
 #include <keys/system_keyring.h>
 #include <linux/cred.h>
+#include <linux/key.h>
 
 #include "shim.h"
 
@@ -22,6 +23,11 @@ const struct cred *spdm_override_creds(const struct cred *cred)
 void spdm_revert_creds(const struct cred *old)
 {
 	revert_creds(old);
+}
+
+void spdm_key_get(struct key *key)
+{
+	key_get(key);
 }
 
 struct crypto_sig *spdm_sig_alloc(const char *algorithm)

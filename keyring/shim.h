@@ -7,11 +7,14 @@
 
 struct cred;
 struct crypto_sig;
+struct key;
 struct sha3_ctx;
 
 const struct cred *spdm_kernel_cred(void);
 const struct cred *spdm_override_creds(const struct cred *cred);
 void spdm_revert_creds(const struct cred *old);
+
+void spdm_key_get(struct key *key);
 
 struct crypto_sig *spdm_sig_alloc(const char *algorithm);
 void spdm_sig_free(struct crypto_sig *sig);

@@ -27,6 +27,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) raw: &'a [u8],
     /// The part that is signed (tbsCertificate).
     pub(crate) signed: &'a [u8],
+    /// Contents octets of its serial number.
+    pub(crate) serial: &'a [u8],
     /// Who issued it.
     pub(crate) issuer: Name<'a>,
     /// Whom it is about.
@@ -39,6 +41,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) public_key: PublicKey<'a>,
     /// Extensions.
     pub(crate) extensions: Extensions<'a>,
+    /// The issuer's signature, of whole octets.
+    pub(crate) signature: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
@@ -48,7 +52,10 @@ impl<'a> Certificate<'a> {
         let mut certificate = Reader::new(whole.value);
         let signed = certificate.expect(tag::SEQUENCE)?;
         let signature_algorithm = certificate.expect(tag::SEQUENCE)?;
-        certificate.bit_string()?;
+        // Every algorithm that the kernel knows has whole octets.
+        let (0, signature) = certificate.bit_string()? else {
+            return Err(Malformed);
+        };
         certificate.finish()?;
 
         let mut fields = Reader::new(signed.value);
@@ -58,7 +65,7 @@ impl<'a> Certificate<'a> {
             return Err(Malformed);
         }
         version.finish()?;
-        fields.integer()?;
+        let serial = fields.integer()?;
         // Section 4.1.1.2: the same as the one outside of what is signed.
         if fields.expect(tag::SEQUENCE)?.raw != signature_algorithm.raw {
             return Err(Malformed);
@@ -82,12 +89,14 @@ impl<'a> Certificate<'a> {
         Ok(Self {
             raw: whole.raw,
             signed: signed.raw,
+            serial,
             issuer,
             subject,
             not_before,
             not_after,
             public_key,
             extensions,
+            signature,
         })
     }
 
@@ -129,6 +138,11 @@ pub(crate) struct Name<'a>(&'a [u8]);
 impl<'a> Name<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self> {
         Ok(Self(reader.expect(tag::SEQUENCE)?.value))
+    }
+
+    /// The contents octets of its encoding.
+    pub(crate) fn octets(&self) -> &'a [u8] {
+        self.0
     }
 
     /// The most specific commonName in the encoding that the certificate uses, for people to read.

@@ -152,6 +152,7 @@ fn reads_what_openssl_made() {
         for made in &chain {
             let read = certificates.read().unwrap();
             assert_eq!(read.raw, made.to_der().unwrap());
+            assert_eq!(read.signature, made.signature().as_slice());
             assert_eq!(read.not_before, 1_700_000_000);
             assert_eq!(read.not_after, 4_000_000_000);
             assert_eq!(

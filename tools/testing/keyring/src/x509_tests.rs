@@ -30,6 +30,10 @@ fn reads_a_leaf() {
     let leaf = read(&der).unwrap();
     assert!(leaf.signed.len() < der.len());
     assert_eq!(leaf.signed[0], 0x30);
+    assert_eq!(leaf.serial, [0x17]);
+    assert!(parts.issuer.ends_with(leaf.issuer.octets()));
+    assert_eq!(leaf.issuer.octets().len(), parts.issuer.len() - 2);
+    assert_eq!(leaf.signature, [0x30, 0x00]);
     assert_eq!(leaf.issuer.common_name(), Some(&b"Issuer"[..]));
     assert_eq!(leaf.subject.common_name(), Some(&b"Leaf"[..]));
     assert!(!leaf.is_self_issued());
@@ -163,6 +167,13 @@ fn refuses_other_versions() {
         parts.version = version;
         refused(&parts);
     }
+}
+
+#[test]
+fn signatures_are_whole_octets() {
+    let mut parts = Parts::leaf("Issuer", "Leaf");
+    parts.signature = tlv(0x03, &[0x01, 0x30, 0x00]);
+    refused(&parts);
 }
 
 #[test]
