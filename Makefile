@@ -77,6 +77,7 @@ quiet_cmd_spdm_bindgen = BINDGEN $@
 		--allowlist-file '(.*/)?keyring/shim.h' \
 		--allowlist-file '(.*/)?mctp/shim.h' \
 		--allowlist-type OID --allowlist-function key_instantiate_and_link \
+		--allowlist-type blacklist_hash_type --allowlist-function mark_hash_blacklisted \
 		--blocklist-function query_asymmetric_key \
 		-o $@ -- $(spdm_bindgen_c_flags) -fno-builtin -D__BINDGEN__ -DMODULE
 

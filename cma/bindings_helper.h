@@ -3,6 +3,7 @@
 #include <crypto/sha2.h>
 #include <crypto/sha3.h>
 #include <keys/asymmetric-type.h>
+#include <keys/system_keyring.h>
 #include <linux/pci.h>
 #include <linux/pci-doe.h>
 

@@ -461,6 +461,11 @@ mod tests {
         algorithms::BaseAsym,
         trust::CertificateModel, //
     };
+    #[cfg(all(CONFIG_SYSTEM_BLACKLIST_KEYRING, not(MODULE)))]
+    use {
+        super::super::test_chain::REVOKED_ROOT,
+        kernel::error::to_result, //
+    };
 
     const P256: Asym = Asym::Base(BaseAsym::EcdsaP256);
 
@@ -539,6 +544,50 @@ mod tests {
         let mut anchor = Anchor::new(&empty, Some(&DEVICE), Some(&IDENTITY));
         let accepted = anchor.verify_chain(&chain).map_err(|_| EINVAL)?;
         assert!(anchor.recheck(&accepted, &chain) == Err(ChainError::UntrustedRoot));
+        Ok(())
+    }
+
+    // Modules must not add to the blacklist.
+    #[test]
+    #[cfg(all(CONFIG_SYSTEM_BLACKLIST_KEYRING, not(MODULE)))]
+    fn what_the_blacklist_names_is_refused() -> Result {
+        let without_it = cma(&ROOT)?;
+        let with_it = cma(&certificates(&[&ROOT, &REVOKED_ROOT])?)?;
+        let chain = certificates(&[&REVOKED_ROOT, &LEAF])?;
+        let key = verify(&with_it, &LEAF).map_err(|_| EINVAL)?;
+        let recheck = || {
+            Anchor::new(&with_it, Some(&DEVICE), None)
+                .recheck(
+                    &key,
+                    &CertChain {
+                        certificates: &chain,
+                        ..LEAF_ALONE
+                    },
+                )
+                .err()
+        };
+        let refused = verify(&without_it, &chain).err();
+        assert!(refused == Some(ChainError::BadCertificateSignature));
+        assert!(verify(&with_it, &chain).err() == Some(ChainError::RootHashMismatch));
+        assert!(recheck().is_none());
+
+        let revoked = Certificates::new(&REVOKED_ROOT)
+            .read()
+            .map_err(|_| EINVAL)?;
+        let hash = KernelHash::digest(BaseHash::Sha256, revoked.signed).map_err(|_| EINVAL)?;
+        let hash = hash.as_bytes();
+        // SAFETY: `hash` is valid for its length.
+        to_result(unsafe {
+            bindings::mark_hash_blacklisted(
+                hash.as_ptr(),
+                hash.len(),
+                bindings::blacklist_hash_type_BLACKLIST_HASH_X509_TBS,
+            )
+        })?;
+        for cma in [&without_it, &with_it] {
+            assert!(verify(cma, &chain).err() == Some(ChainError::Revoked));
+        }
+        assert!(recheck() == Some(ChainError::Revoked));
         Ok(())
     }
 
