@@ -97,15 +97,23 @@ unit() {
 	}
 }
 
-# guest NAME ARGUMENTS...: the selftests on one kernel.
+# guest NAME ARGUMENTS...: plans the selftests on one kernel, in three lists that may take their turns at the same time:
+# those with guests of their own, and two of the others.
 guest() {
-	local name=$1 script list=() status=0
+	local name=$1 script one=() other=() own=()
 	shift
+	if [ "$name" = test ] && wanted kunit; then one=(--kunit); fi
 	for script in "$top"/tools/testing/selftests/*.sh; do
 		[ "${script##*/}" != lib.sh ] || continue
 		script=${script##*/}
-		if wanted "$name/${script%.sh}"; then
-			list+=("/cache/src/tools/testing/selftests/$script")
+		wanted "$name/${script%.sh}" || continue
+		script=tools/testing/selftests/$script
+		if grep -qx '# guest: own' "$top/$script"; then
+			own+=("/cache/src/$script")
+		elif [ "${#one[@]}" -le "${#other[@]}" ]; then
+			one+=("/cache/src/$script")
+		else
+			other+=("/cache/src/$script")
 		fi
 	done
 	local module
@@ -118,11 +126,11 @@ guest() {
 	done
 	[ -z "${STRESS_TIME:-}" ] || set -- "$@" --setting "time=$STRESS_TIME" --more-time "$STRESS_TIME"
 	[ -z "${SEED:-}" ] || set -- "$@" --setting "seed=$SEED"
-	[ "${#list[@]}" -gt 0 ] || [[ " $* " == *' --kunit '* ]] || return 0
-	inside /run/spdm/vm test --name "$name" --responder-program /run/spdm/spdm-responder \
-		--pki /cache/pki --directory /run/spdm/guest "$@" ${list[@]+"${list[@]}"} ||
-		status=$?
-	[ "$status" -eq 0 ] || failed_guest=1
+	set -- /run/spdm/vm test --name "$name" --responder-program /run/spdm/spdm-responder \
+		--pki /cache/pki --directory /run/spdm/guest "$@"
+	[ "${#one[@]}" -eq 0 ] || guests+=(-- "$@" "${one[@]}")
+	[ "${#other[@]}" -eq 0 ] || guests+=(-- "$@" "${other[@]}")
+	[ "${#own[@]}" -eq 0 ] || guests+=(-- "$@" "${own[@]}")
 }
 
 needs() { # NAME...: whether one of these is wanted
@@ -148,6 +156,7 @@ open_cache
 exec > >(trap '' INT; count)
 counter=$!
 counter_pipe=$(readlink /proc/$$/fd/1)
+guests=()
 failed_guest=
 
 mapfile -t stock_tests < <(selftests_of stock)
@@ -193,14 +202,16 @@ fi
 unlock
 
 mounts+=("$run_dir=/run/spdm")
+# What takes longest first.
+if needs kunit "${test_tests[@]}"; then
+	guest test --kernel /run/spdm/bzImage
+fi
 if needs "${stock_tests[@]}"; then
 	guest stock --kernel /part/vmlinuz --modules /part/modules --release "$stock_release" \
 		--spdm /run/spdm/spdm.ko
 fi
-if needs kunit "${test_tests[@]}"; then
-	if wanted kunit; then kunit=(--kunit); else kunit=(); fi
-	guest test --kernel /run/spdm/bzImage ${kunit[@]+"${kunit[@]}"}
-fi
+[ "${#guests[@]}" -eq 0 ] ||
+	inside /cache/src/tools/testing/scripts/inside/side-by-side.sh "${guests[@]}" || failed_guest=1
 keep_guest_logs
 [ -z "$failed_guest" ] || echo "# logs of the guests: $cache/log/guest"
 

@@ -67,7 +67,7 @@ doc() {
 shell() {
 	cd "$src"
 	grep -rlE '^#!/bin/(ba)?sh|^#!/bin/busybox sh|^# shellcheck shell=' .ci tools |
-		xargs shellcheck --external-sources --source-path=SCRIPTDIR --source-path="$src" \
+		xargs -P "$(nproc)" -n 4 shellcheck --external-sources --source-path=SCRIPTDIR --source-path="$src" \
 			--exclude=SC2015,SC2317 # "a && b || die"; functions that are called by name
 }
 

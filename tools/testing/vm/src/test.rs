@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `vm test`: runs the selftests in guests, and prints their results as they come.
+//! `vm test`: runs the selftests in guests, and prints their results as they come. Another one may do so at the same
+//! time, so every line says whose it is.
 
 use crate::{
     guest::{
@@ -149,26 +150,27 @@ pub fn test(options: &Options) -> Result<bool> {
     let mut left = together.as_slice();
     let mut boots = 0;
     while !left.is_empty() || (boots == 0 && options.kunit) {
-        let done = boot(options, left, boots, &mut results)?;
+        let kunit = options.kunit && boots == 0;
+        let done = boot(options, left, kunit, &mut results)?;
         left = left.get(done..).unwrap_or_default();
         boots += 1;
     }
     for script in &alone {
-        boot(options, std::slice::from_ref(script), boots, &mut results)?;
-        boots += 1;
+        boot(options, std::slice::from_ref(script), false, &mut results)?;
     }
     Ok(results.failed == 0 && results.passed > 0)
 }
 
-/// Boots one guest for some scripts and returns how many of them are done with.
+/// Boots one guest for some scripts and returns how many of them are done with. `kunit`: results of KUnit count, too.
 fn boot(
     options: &Options,
     scripts: &[Script],
-    number: usize,
+    kunit: bool,
     results: &mut Results,
 ) -> Result<usize> {
     let common = &options.common;
-    let directory = common.directory.join(format!("{}-{number}", options.name));
+    let name = scripts.first().map_or("boot", |script| &script.name);
+    let directory = common.directory.join(format!("{}-{name}", options.name));
     fs::create_dir_all(&directory)?;
     let mut responder = Responder::start(
         &common.responder_program,
@@ -221,7 +223,6 @@ fn boot(
     let mut guest = start(&drives, None)?;
     let mut plans = Plans::default();
 
-    let kunit = options.kunit && number == 0;
     let mut suite = String::new();
     let mut done = 0;
     let mut running: Option<&Script> = None;
@@ -316,7 +317,7 @@ fn boot(
     }
     if !whole {
         results.note(&format!(
-            "its console is {}-{number}/console.log",
+            "its console is {}-{name}/console.log",
             options.name
         ));
         // Never the same script twice, and no endless boots.
@@ -442,7 +443,8 @@ impl Results {
             .join(format!("{}.tap", options.name));
         Ok(Results {
             group: options.name.clone(),
-            log: fs::File::create(path)?,
+            // Of another one, too.
+            log: fs::File::options().create(true).append(true).open(path)?,
             passed: 0,
             failed: 0,
             plan: None,
@@ -469,7 +471,7 @@ impl Results {
         } else if let Some(text) = line.strip_prefix("not ok ") {
             self.seen += 1;
             for line in std::mem::take(&mut self.diagnostics) {
-                println!("# {line}");
+                println!("# {}/{name}: {line}", self.group);
             }
             self.fail(name, without_number(text));
         } else if let Some(plan) = line.strip_prefix("1..") {
@@ -490,7 +492,7 @@ impl Results {
         }
         if status != "0" && self.failed == self.failed_before {
             for line in std::mem::take(&mut self.diagnostics) {
-                println!("# {line}");
+                println!("# {}/{name}: {line}", self.group);
             }
             self.fail(name, &format!("ends with status 0, not {status}"));
         }
@@ -513,7 +515,7 @@ impl Results {
     }
 
     fn note(&mut self, text: &str) {
-        println!("# {text}");
+        println!("# {}: {text}", self.group);
     }
 }
 
