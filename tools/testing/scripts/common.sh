@@ -49,7 +49,8 @@ leave() {
 	[ -z "$run_dir" ] || rm -rf "$run_dir"
 	if [ -n "$counter" ]; then
 		# It ends when nobody holds its pipe any more. A redirection that was under way has
-		# put the pipe elsewhere.
+		# put the pipe elsewhere, and what is in its place may be that of somebody who holds it.
+		exec >/dev/null 2>&1
 		local fd
 		for fd in "/proc/$$/fd"/*; do
 			[ "$(readlink "$fd")" != "$counter_pipe" ] || eval "exec ${fd##*/}>&-"
