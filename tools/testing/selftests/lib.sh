@@ -629,11 +629,26 @@ serve_emulated() {
 	add_root "/tmp/pki/roots/$asym.der" >/dev/null
 }
 
-# emulate N: so many are in their slots. Not all of them may have been found yet.
+# settled N: it is authenticated. One whose responder was not done within the second that a mailbox has is asked again: a
+# machine may be slow.
+settled() {
+	entry=/sys/class/spdm/pci-$(emulated "$1")
+	case $(cat "$entry/reason") in
+	timeout:*) echo re >"/sys/bus/pci/devices/$(emulated "$1")/authenticated" ;;
+	esac
+	[ "$(cat "$entry/state")" = authenticated ]
+}
+
+# emulate N: so many are in their slots, and authenticated, if that goes.
 emulate() {
 	serve_emulated "$1" ecdsa-p256 hash=sha256
 	for file in /sys/class/misc/doe_emu*/present; do echo 1 >"$file"; done
 	echo 1 >/sys/bus/pci/rescan
+	number=0
+	while [ $number -lt "$1" ]; do
+		wait_for 30 settled $number
+		number=$((number + 1))
+	done
 }
 
 # end_emulation: they go, with their responder.
