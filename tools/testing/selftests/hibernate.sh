@@ -3,7 +3,7 @@
 # guest: own
 # drives: 1024
 # hotplug: native
-# timeout: 1200
+# timeout: 1800
 #
 # Hibernation: the system writes an image of itself to a drive and is switched off. When it is switched on again, its
 # devices may be others, and have forgotten everything. A drive may be the one that the image is on.
