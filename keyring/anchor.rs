@@ -781,6 +781,14 @@ mod tests {
             changed[index] ^= 0x01;
             assert!(!finds(&changed)?);
         }
+        // What would be the same in the 16 bits of an identifier's length.
+        let mut serial = KVec::from_elem(0, 0x1_0001, GFP_KERNEL)?;
+        serial[0] = 0x01;
+        let certificate = Certificate {
+            serial: &serial,
+            ..Certificates::new(&ROOT).read().map_err(|_| EINVAL)?
+        };
+        assert!(cma.find(&certificate).err() == Some(EOVERFLOW));
         Ok(())
     }
 

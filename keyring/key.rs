@@ -127,10 +127,16 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// `ENOKEY`: it is not there; or another error of the search.
+    /// `ENOKEY`: it is not there; `EOVERFLOW`: its names are longer than those of a certificate that the kernel
+    /// reads; or another error of the search.
     pub(super) fn find_certificate(keyring: &Key, certificate: &Certificate<'_>) -> Result<Key> {
         let (serial, issuer) = (certificate.serial, certificate.issuer.octets());
-        // SAFETY: Both are valid for their lengths.
+        // An identifier has a length of 16 bits, and the function below does not look. No chain that is fetched is as
+        // long, nor is a certificate that the kernel's parser takes; but that is decided elsewhere.
+        if serial.len().saturating_add(issuer.len()) > usize::from(u16::MAX) {
+            return Err(EOVERFLOW);
+        }
+        // SAFETY: Both are valid for their lengths, which fit into the identifier together.
         let id = from_err_ptr(unsafe {
             bindings::asymmetric_key_generate_id(
                 serial.as_ptr().cast(),
